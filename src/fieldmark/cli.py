@@ -1,0 +1,180 @@
+"""The command line: flags in, workflow called, results printed. No logic of its own."""
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fieldmark import terminal
+from fieldmark._version import __version__
+from fieldmark.base.console import choose_progress
+from fieldmark.base.progress import closing
+
+app = typer.Typer(
+    name="fieldmark",
+    help="From a folder of labelled photos to an image classifier that you can trust.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Photos = Annotated[Path, typer.Argument(help="Folder with one subfolder of photos per class.")]
+RunPath = Annotated[Path, typer.Argument(help="A run folder, or the bundle 'model' in it.")]
+Sets = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change a value of the recipe."),
+]
+Backbone = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Any timm name, such as resnet50.")
+]
+
+
+def _version(asked: bool) -> None:  # noqa: FBT001 - the signature is typer's
+    if asked:
+        typer.echo(f"fieldmark {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    _: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Show the version."),
+    ] = False,  # noqa: FBT002 - a flag
+) -> None:
+    """From a folder of labelled photos to an image classifier that you can trust."""
+
+
+@app.command()
+def train(
+    photos: Photos,
+    recipe: Annotated[
+        str, typer.Option(metavar="NAME|FILE", help="quick, finetune, digits, or a TOML file.")
+    ] = "quick",
+    backbone: Backbone = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(metavar="auto|none|PATH", help="Pretrained weights of the backbone."),
+    ] = None,
+    split_file: Annotated[
+        Path | None, typer.Option(metavar="CSV", help="A split already made: columns path, split.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="RUN", help="Run folder; default: runs/run-NNN.")
+    ] = None,
+    sets: Sets = None,
+) -> None:
+    """Train, evaluate and report a classifier of the photos in a folder."""
+    from fieldmark import workflow
+
+    with closing(choose_progress(sys.stderr)) as progress:
+        run = workflow.train(
+            photos,
+            recipe=recipe,
+            backbone=backbone,
+            weights=weights,
+            split_file=split_file,
+            out=out,
+            overrides=sets or [],
+            progress=progress,
+            command=_command(),
+        )
+    _echo(terminal.finished_run(run))
+
+
+@app.command()
+def evaluate(
+    run: RunPath,
+    photos: Annotated[
+        Path | None,
+        typer.Argument(help="Other labelled photos; default: the run's own test split."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Write predictions.csv and evaluation.json there."),
+    ] = None,
+) -> None:
+    """Show a run's numbers, on its test split or on other labelled photos."""
+    from fieldmark import workflow
+
+    with closing(choose_progress(sys.stderr)) as progress:
+        evaluation = workflow.evaluate(run, photos, out=out, progress=progress)
+    _echo(terminal.evaluation(evaluation))
+
+
+@app.command()
+def predict(
+    run: RunPath,
+    paths: Annotated[list[Path], typer.Argument(help="Photos, or folders of photos.")],
+    top_k: Annotated[int, typer.Option(min=1, help="How many classes to show a photo.")] = 3,
+    output_format: Annotated[
+        str, typer.Option("--format", metavar="table|csv|jsonl", help="How to write them.")
+    ] = "table",
+    output: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write there; default: the terminal.")
+    ] = None,
+) -> None:
+    """Name what is on photos, with confidences."""
+    from fieldmark import workflow
+
+    terminal.check_format(output_format)
+    predictions, left_out = workflow.predict(run, paths, top_k=top_k)
+    for path, reason in left_out:
+        typer.echo(f"left out: {path}: {reason}", err=True)
+    text = terminal.predictions(predictions, output_format=output_format)
+    if output:
+        from fieldmark.base.files import write_text
+
+        write_text(output, text)
+        typer.echo(f"{len(predictions):,} predictions written to {output}", err=True)
+    else:
+        _echo(text)
+
+
+@app.command()
+def summary(
+    recipe: Annotated[str, typer.Option(metavar="NAME|FILE", help="A recipe.")] = "finetune",
+    backbone: Backbone = None,
+    size: Annotated[
+        int | None, typer.Option(metavar="PX", help="Side of the input; default: the backbone's.")
+    ] = None,
+    classes: Annotated[int, typer.Option(min=2, help="Number of classes.")] = 10,
+    sets: Sets = None,
+) -> None:
+    """Show the layers of a recipe's network: name, output shape, parameters."""
+    from fieldmark import workflow
+
+    table = workflow.summary(
+        recipe=recipe,
+        backbone=backbone,
+        size_px=size,
+        num_classes=classes,
+        overrides=sets or [],
+    )
+    _echo(terminal.layers(table))
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where to put photos and run.")] = Path(
+        "demo"
+    ),
+) -> None:
+    """Run the main job on 1,797 real handwritten digits, without a network."""
+    from fieldmark import workflow
+
+    with closing(choose_progress(sys.stderr)) as progress:
+        run = workflow.demo(out=out, progress=progress, command=_command())
+    _echo(terminal.finished_run(run))
+
+
+def _echo(text: str) -> None:
+    typer.echo(text, nl=False)
+
+
+def _command() -> str:
+    return shlex.join(["fieldmark", *sys.argv[1:]])

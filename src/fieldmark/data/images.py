@@ -1,0 +1,186 @@
+"""One photo: the bytes of a file to an upright RGB picture with 8 bits a channel.
+
+In: the content of a file. Out: `Decoded`, or `UnreadableImage` with the reason.
+This is the only way from a file to pixels, for training, prediction and serving alike.
+Not covered: animations beyond their first frame; colour profiles; damage inside the data of a
+JPEG that its decoder glosses over.
+"""
+
+import struct
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+
+from PIL import Image, ImageFile, TiffImagePlugin
+
+from fieldmark.data.colour import to_rgb
+from fieldmark.data.formats import UnreadableImage, open_undecoded, recognise
+from fieldmark.data.metadata import UPRIGHT, read_orientation, split_jpeg
+from fieldmark.data.quiet import pillow_warnings_off
+
+__all__ = ["MAX_PIXELS", "TURNED", "Decoded", "UnreadableImage", "decode"]
+
+MAX_PIXELS = 178_956_970
+"""Width times height above which a photo is refused undecoded: where Pillow's own default takes a
+file for a decompression bomb (twice `Image.MAX_IMAGE_PIXELS`), about 0.7 GB once decoded."""
+
+TURNED = "turned upright"
+"""How the repair begins that follows the orientation in the metadata."""
+
+_PREVIEW_TAG, _ORIENTATION_TAG = 254, 274
+_RAW_EXIF = "Raw profile type exif"
+"""Where ImageMagick keeps EXIF in a PNG: a text of two header lines and hexadecimal digits."""
+
+_UPRIGHT_BY = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""EXIF orientation to the turn that undoes it (EXIF 2.32, section 4.6.4)."""
+
+_UNDO = {6: 8, 8: 6}
+"""The orientations whose turns undo each other; the others undo themselves."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decoded:
+    """A photo, ready to be resized."""
+
+    image: Image.Image
+    """RGB, 8 bits a channel, upright (unless that was not asked for)."""
+    width: int
+    """Of the upright picture, in pixels."""
+    height: int
+    """Of the upright picture, in pixels."""
+    format: str
+    """What the content is, whatever the file's name says: "JPEG", "PNG"..."""
+    mode: str
+    """Pillow's name for the pixels as they are in the file: "RGB", "CMYK", "P"..."""
+    repairs: tuple[str, ...]
+    """What was changed so that the pixels mean what they look like; empty for a plain photo."""
+
+
+def decode(content: bytes, *, turn_upright: bool = True, max_pixels: int = MAX_PIXELS) -> Decoded:
+    """Decode a photo.
+
+    Args:
+        content: all bytes of the file.
+        turn_upright: follow the orientation in the metadata; False leaves the picture as stored,
+            for collections whose tags outlived an editor that had turned the pixels.
+        max_pixels: width times height above which the photo is refused before it is decoded.
+
+    Raises:
+        UnreadableImage: for anything but a complete picture in a format that is read.
+    """
+    kind = recognise(content)
+    with _without_warnings(content, kind=kind):
+        try:
+            return _decode(content, kind=kind, turn=turn_upright, max_pixels=max_pixels)
+        except UnreadableImage:
+            raise
+        except MemoryError as error:
+            raise UnreadableImage(f"not enough memory to decode this {kind} file") from error
+        except Exception as error:  # decoders raise anything on hostile bytes
+            raise UnreadableImage(_reason(error, kind=kind)) from error
+
+
+def _without_warnings(content: bytes, *, kind: str) -> AbstractContextManager[None]:
+    """Silence Pillow only for what makes it warn, since doing so reaches into the whole process."""
+    is_animated_png = kind == "PNG" and content.find(b"acTL", 0, content.find(b"IDAT")) >= 0
+    if kind in {"TIFF", "AVIF"} or is_animated_png:
+        return pillow_warnings_off()
+    return nullcontext()
+
+
+def _decode(content: bytes, *, kind: str, turn: bool, max_pixels: int) -> Decoded:
+    exif = xmp = b""
+    if kind == "JPEG":
+        parts = split_jpeg(content)
+        content, exif, xmp = parts.content, parts.exif, parts.xmp
+    opened = open_undecoded(content, kind=kind)
+    _refuse(opened, max_pixels=max_pixels)
+    mode, is_16_bit, already_turned = opened.mode, _is_16_bit(opened), _turned_by_pillow(opened)
+    opened.load()
+    rgb, repairs = to_rgb(opened, is_16_bit=is_16_bit)
+    orientation = already_turned or _orientation(opened, exif=exif, xmp=xmp)
+    if orientation != UPRIGHT and bool(already_turned) != turn:
+        rgb = rgb.transpose(
+            _UPRIGHT_BY[orientation if turn else _UNDO.get(orientation, orientation)]
+        )
+    if orientation != UPRIGHT and turn:
+        repairs = (*repairs, f"{TURNED} (EXIF orientation {orientation})")
+    if getattr(opened, "is_animated", False):
+        rgb = rgb.copy()  # counting the frames moves on in the file, and may drop its pixels
+        repairs = (f"first of {_num_frames(opened)} frames taken", *repairs)
+    width, height = rgb.size
+    return Decoded(image=rgb, width=width, height=height, format=kind, mode=mode, repairs=repairs)
+
+
+def _refuse(opened: ImageFile.ImageFile, *, max_pixels: int) -> None:
+    """Look at the header alone for what is not worth decoding."""
+    width, height = opened.size
+    if width * height > max_pixels:
+        raise UnreadableImage(
+            f"{width} x {height} pixels, more than the {max_pixels:,} allowed: reduce it"
+        )
+    if width == 0 or height == 0:
+        raise UnreadableImage(f"{width} x {height} pixels: nothing to see")
+    if isinstance(opened, TiffImagePlugin.TiffImageFile):
+        kind = opened.tag_v2.get(_PREVIEW_TAG, 0)
+        if isinstance(kind, int) and kind & 1:
+            raise UnreadableImage("only a preview can be read (camera raw?): export it as JPEG")
+
+
+def _is_16_bit(opened: ImageFile.ImageFile) -> bool:
+    """Say whether the file holds 16 bits a channel; Pillow hands out 8 of them for colour."""
+    if not opened.tile:
+        return False
+    decoder, arguments = opened.tile[0].codec_name, opened.tile[0].args
+    if decoder.startswith("ppm"):
+        return isinstance(arguments, tuple) and int(arguments[-1]) > 255
+    raw_mode = arguments[0] if isinstance(arguments, tuple) and arguments else arguments
+    # Signed 16 bits ("I;16S") have no fixed white, so they are stretched like other numbers.
+    return isinstance(raw_mode, str) and ";16" in raw_mode and "16S" not in raw_mode
+
+
+def _turned_by_pillow(opened: ImageFile.ImageFile) -> int | None:
+    """Return the orientation that Pillow undoes itself as it loads: that of a TIFF, only."""
+    if not isinstance(opened, TiffImagePlugin.TiffImageFile):
+        return None
+    orientation = opened.getexif().get(_ORIENTATION_TAG, UPRIGHT)
+    return orientation if orientation in _UPRIGHT_BY else UPRIGHT
+
+
+def _orientation(opened: ImageFile.ImageFile, *, exif: bytes, xmp: bytes) -> int:
+    exif = exif or opened.info.get("exif", b"") or _exif_in_text(opened.info.get(_RAW_EXIF))
+    xmp = xmp or opened.info.get("xmp", b"") or opened.info.get("XML:com.adobe.xmp", b"")
+    return read_orientation(exif, xmp=xmp.encode() if isinstance(xmp, str) else xmp)
+
+
+def _exif_in_text(text: object) -> bytes:
+    try:
+        return bytes.fromhex("".join(str(text).split("\n")[3:])) if text else b""
+    except ValueError:
+        return b""
+
+
+def _num_frames(opened: ImageFile.ImageFile) -> int | str:
+    try:
+        return int(getattr(opened, "n_frames", 1))
+    except Exception:  # noqa: BLE001 - a later frame may be broken in any way; the first is good
+        return "several"
+
+
+def _reason(error: Exception, *, kind: str) -> str:
+    """Put what a decoder raised in words for the owner of the photo."""
+    text = str(error).strip() or type(error).__name__
+    if isinstance(error, Image.DecompressionBombError):
+        return f"too many pixels: {text}"
+    if isinstance(error, EOFError) or "runcated" in text or "not enough image data" in text:
+        return f"truncated: the {kind} data ends early"
+    if isinstance(error.__cause__ or error, (struct.error, LookupError)):
+        return f"damaged {kind} file: its header breaks off or makes no sense"
+    return f"damaged {kind} file: {text}"

@@ -1,0 +1,148 @@
+"""All photos of a run, decoded once: uint8 pixels by path.
+
+In: pixels one photo at a time, as the folder is read. Out: batches by path.
+They lie in memory, or in a file that the operating system pages in where they would take too much.
+Not covered: reading pixels back in a later run; they cost less to make again than to keep.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fieldmark.base.errors import DataError
+
+MEMORY_SHARE = 0.5
+"""How much of the memory still free the pixels may take: the rest is for the network, whose
+activations for a batch come to gigabytes."""
+ASSUMED_MEMORY_BYTES = 4 << 30
+"""What is taken for free where the system does not say."""
+
+_MEMINFO = Path("/proc/meminfo")
+_CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
+_CGROUP_USE = Path("/sys/fs/cgroup/memory.current")
+_CGROUP_STATISTICS = Path("/sys/fs/cgroup/memory.stat")
+
+
+class PixelStore:
+    """Photos of one size as uint8 (N, S, S, 3), found by path."""
+
+    def __init__(self, *, capacity: int, size_px: int, storage: Path | None = None) -> None:
+        """Make room for at most `capacity` photos of `size_px` by `size_px` pixels.
+
+        Args:
+            capacity: number of photos that may be added.
+            size_px: side of each photo.
+            storage: folder for a temporary file, used where the photos would take more than
+                `MEMORY_SHARE` of the free memory; it vanishes with the store. None keeps them in
+                memory, come what may.
+
+        Raises:
+            DataError: where the folder has no room for that file.
+        """
+        shape = (capacity, size_px, size_px, 3)
+        num_bytes = capacity * size_px * size_px * 3
+        self.is_on_disk = (
+            storage is not None and num_bytes > MEMORY_SHARE * available_memory_bytes()
+        )
+        self.size_px = size_px
+        self._positions: dict[str, int] = {}
+        self._array: NDArray[np.uint8]
+        if self.is_on_disk and storage is not None:
+            self._array = _map_temporary_file(storage, shape=shape, num_bytes=num_bytes)
+        else:
+            self._array = np.empty(shape, dtype=np.uint8)
+
+    def __len__(self) -> int:
+        return len(self._positions)
+
+    def __contains__(self, path: object) -> bool:
+        return path in self._positions
+
+    @property
+    def array(self) -> NDArray[np.uint8]:
+        """All photos added so far, (N, S, S, 3), in the order in which they were added."""
+        return self._array[: len(self)]
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The photos' paths, in the order of `array`."""
+        return tuple(self._positions)
+
+    def add(self, path: str, pixels_SSC: NDArray[np.uint8]) -> None:
+        """Append one photo; each path only once."""
+        if path in self._positions:
+            raise ValueError(f"the pixels of {path} are already in the store")
+        self._array[len(self)] = pixels_SSC
+        self._positions[path] = len(self._positions)
+
+    def index(self, path: str) -> int:
+        """Return the photo's position in `array`; KeyError where it is not in the store."""
+        return self._positions[path]
+
+    def indices(self, paths: Sequence[str]) -> NDArray[np.int64]:
+        """Return the positions in `array` of several photos, in the order asked for."""
+        return np.fromiter((self._positions[path] for path in paths), np.int64, len(paths))
+
+    def take(self, paths: Sequence[str]) -> NDArray[np.uint8]:
+        """Return a copy of several photos, (len(paths), S, S, 3), in the order asked for."""
+        return np.take(self._array, self.indices(paths), axis=0)
+
+
+def available_memory_bytes() -> int:
+    """Return how much memory this process can still take, by the system and by its container."""
+    known = [amount for amount in (_free_by_system(), _free_by_container()) if amount is not None]
+    return min(known, default=ASSUMED_MEMORY_BYTES)
+
+
+def _free_by_system() -> int | None:
+    try:
+        return _named_number(_MEMINFO, "MemAvailable:") * 1024
+    except (OSError, ValueError):  # not Linux
+        return None
+
+
+def _free_by_container() -> int | None:
+    try:
+        limit = int(_CGROUP_LIMIT.read_text(encoding="ascii"))
+        used = int(_CGROUP_USE.read_text(encoding="ascii"))
+        # Files read long ago count as used but give way at once.
+        return max(0, limit - used + _named_number(_CGROUP_STATISTICS, "inactive_file"))
+    except (OSError, ValueError):  # no container, or its limit is "max"
+        return None
+
+
+def _named_number(path: Path, name: str) -> int:
+    for line in path.read_text(encoding="ascii").splitlines():
+        words = line.split()
+        if len(words) >= 2 and words[0] == name:
+            return int(words[1])
+    raise ValueError(f"{path} has no line {name}")
+
+
+def _map_temporary_file(
+    storage: Path, *, shape: tuple[int, ...], num_bytes: int
+) -> NDArray[np.uint8]:
+    storage.mkdir(parents=True, exist_ok=True)
+    if shutil.disk_usage(storage).free < num_bytes:
+        raise _no_room(storage, num_bytes=num_bytes)
+    with tempfile.TemporaryFile(dir=storage, prefix=".pixels-") as stream:
+        try:
+            # A sparse file on a full disk would kill the process at the first write that fails.
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(stream.fileno(), 0, num_bytes)
+            return np.memmap(stream, dtype=np.uint8, mode="r+", shape=shape)
+        except OSError as error:
+            raise _no_room(storage, num_bytes=num_bytes) from error
+
+
+def _no_room(storage: Path, *, num_bytes: int) -> DataError:
+    return DataError(
+        f"The pixels of all photos take {num_bytes / 2**30:.1f} GiB, more than half of the free "
+        f"memory, and {storage} has no room for them. Free some space, write the run to another "
+        "disk with --out, or set a smaller data.size_px."
+    )

@@ -1,0 +1,1 @@
+"""From a saved table of logits to numbers with intervals; NumPy only."""

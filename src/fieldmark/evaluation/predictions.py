@@ -1,0 +1,219 @@
+"""A classifier's answers on images whose class is known: the table all measures come from.
+
+In: paths, splits, true classes and logits, from a model or from `predictions.csv`.
+Out: a validated `Predictions`, and the file.
+Not covered: images without a known class.
+
+Shapes: N images, C classes.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fieldmark.base.errors import EvaluationError, nearest_spelling
+from fieldmark.base.files import write_text
+from fieldmark.evaluation import metrics
+from fieldmark.evaluation.predictions_table import first_repeated, read_table, table_text
+
+SPLITS = ("train", "validation", "test")
+MIN_CLASSES = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Predictions:
+    """The logits of N labelled images over C classes; argmax and softmax derive from them.
+
+    Integer labels and floating logits of another width are converted.
+
+    Raises:
+        EvaluationError: if the shapes do not fit each other, a label is not a class, a logit is
+            not finite as float32, a path or class name occurs twice, or a split is unknown.
+    """
+
+    paths: tuple[str, ...]
+    """N distinct paths, relative to the folder of photos, with forward slashes."""
+    splits: NDArray[np.str_]
+    """The split of each image, (N,): train, validation or test."""
+    labels_N: NDArray[np.int64]  # noqa: N815
+    """The index of each image's true class, 0 to C - 1."""
+    classes: tuple[str, ...]
+    """C distinct class names, at least two, in the order of the logits."""
+    logits_NC: NDArray[np.float32]  # noqa: N815
+    """Unnormalised log-probabilities, finite."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "paths", tuple(self.paths))
+        object.__setattr__(self, "classes", tuple(self.classes))
+        object.__setattr__(self, "splits", np.asarray(self.splits, dtype=np.str_))
+        object.__setattr__(self, "labels_N", _as_labels(self.labels_N))
+        object.__setattr__(self, "logits_NC", _as_logits(self.logits_NC))
+        if len(self.classes) < MIN_CLASSES:
+            raise EvaluationError(f"at least two classes are needed, met {list(self.classes)}")
+        _check_names(self.classes, kind="class")
+        _check_names(self.paths, kind="path")
+        _check_shapes(self)
+        _check_values(self)
+
+    @property
+    def num_images(self) -> int:
+        """How many images there are (N)."""
+        return len(self.paths)
+
+    @property
+    def probabilities_NC(self) -> NDArray[np.float64]:  # noqa: N802
+        """The softmax of the logits, computed in float64."""
+        return metrics.softmax(self.logits_NC)
+
+    @property
+    def predicted_N(self) -> NDArray[np.int64]:  # noqa: N802
+        """The class with the largest logit; of equal ones the first in the order of classes."""
+        result: NDArray[np.int64] = self.logits_NC.argmax(axis=1).astype(np.int64)
+        return result
+
+    @property
+    def confidence_N(self) -> NDArray[np.float64]:  # noqa: N802
+        """The probability of the predicted class, 1 / C to 1."""
+        result: NDArray[np.float64] = self.probabilities_NC.max(axis=1)
+        return result
+
+    def of_split(self, name: str) -> "Predictions":
+        """Return the images of one split, in their order.
+
+        Raises:
+            EvaluationError: if `name` is not a split or has no images here.
+        """
+        _check_split(name)
+        chosen_N = self.splits == name
+        if not chosen_N.any():
+            present = ", ".join(sorted(set(self.splits.tolist()))) or "none"
+            raise EvaluationError(
+                f"there are no predictions for the {name} split (splits with images: {present}); "
+                f"give it a larger share when the photos are split, or choose another split"
+            )
+        return Predictions(
+            paths=tuple(path for path, keep in zip(self.paths, chosen_N, strict=True) if keep),
+            splits=self.splits[chosen_N],
+            labels_N=self.labels_N[chosen_N],
+            classes=self.classes,
+            logits_NC=self.logits_NC[chosen_N],
+        )
+
+
+def write_predictions(path: Path, predictions: Predictions) -> None:
+    """Write `predictions.csv` atomically: UTF-8, one row an image, logits that read back exactly.
+
+    `predicted` and `confidence` are there for people; `read_predictions` derives them anew.
+    """
+    write_text(path, table_text(predictions.classes, _rows(predictions)))
+
+
+def read_predictions(path: Path) -> Predictions:
+    """Read a file written by `write_predictions`.
+
+    Further columns and blank lines are ignored; the logit columns give the order of the classes.
+
+    Raises:
+        RunError: if the file cannot be opened.
+        EvaluationError: if it is not such a table; the message names the file, and the line or
+            the image.
+    """
+    classes, records = read_table(path)
+    logits_NC = np.array([record.logits for record in records], dtype=np.float64)
+    try:
+        return Predictions(
+            paths=tuple(record.path for record in records),
+            splits=np.array([record.split for record in records], dtype=np.str_),
+            labels_N=np.array([record.label for record in records], dtype=np.int64),
+            classes=classes,
+            logits_NC=_as_logits(logits_NC.reshape(-1, len(classes))),
+        )
+    except EvaluationError as error:
+        raise EvaluationError(f"{path}: {error}") from error
+
+
+def _rows(predictions: Predictions) -> Iterator[list[str]]:
+    classes = predictions.classes
+    for path, split, label, predicted, confidence, logits_C in zip(
+        predictions.paths,
+        predictions.splits.tolist(),
+        predictions.labels_N.tolist(),
+        predictions.predicted_N.tolist(),
+        predictions.confidence_N.tolist(),
+        predictions.logits_NC,
+        strict=True,
+    ):
+        answer = [classes[label], classes[predicted], str(confidence)]
+        # A float32's own text is the shortest that reads back to it; a Python float's is not.
+        yield [path, split, *answer, *map(str, logits_C)]
+
+
+def _as_labels(labels: object) -> NDArray[np.int64]:
+    array = np.asarray(labels)
+    if array.size and array.dtype.kind not in "iu":
+        raise EvaluationError(f"labels must be indices of classes (int64), met {array.dtype}")
+    return array.astype(np.int64, copy=False)
+
+
+def _as_logits(logits: object) -> NDArray[np.float32]:
+    # What float32 cannot hold becomes infinite here and is refused with its path and class later.
+    with np.errstate(over="ignore"):
+        array: NDArray[np.float32] = np.asarray(logits).astype(np.float32, copy=False)
+    return array
+
+
+def _check_names(names: Sequence[str], *, kind: str) -> None:
+    repeated = first_repeated(names)
+    if repeated is not None:
+        raise EvaluationError(f"the {kind} {repeated!r} occurs twice; each may occur once")
+    for name in names:
+        if not name.isascii() and any("\ud800" <= letter <= "\udfff" for letter in name):
+            raise EvaluationError(f"the {kind} {name!r} is not valid Unicode; rename it")
+
+
+def _check_shapes(predictions: Predictions) -> None:
+    num_images, num_classes = len(predictions.paths), len(predictions.classes)
+    for name, shape, expected in (
+        ("splits", predictions.splits.shape, (num_images,)),
+        ("labels_N", predictions.labels_N.shape, (num_images,)),
+        ("logits_NC", predictions.logits_NC.shape, (num_images, num_classes)),
+    ):
+        if shape != expected:
+            raise EvaluationError(
+                f"{name} must have shape {expected} for {num_images} paths and {num_classes} "
+                f"classes, met {shape}"
+            )
+
+
+def _check_values(predictions: Predictions) -> None:
+    unknown = np.flatnonzero(~np.isin(predictions.splits, SPLITS))
+    if unknown.size:
+        place = int(unknown[0])
+        _check_split(str(predictions.splits[place]), where=f"{predictions.paths[place]!r}: ")
+    num_classes = len(predictions.classes)
+    wrong = np.flatnonzero((predictions.labels_N < 0) | (predictions.labels_N >= num_classes))
+    if wrong.size:
+        place = int(wrong[0])
+        raise EvaluationError(
+            f"the label of {predictions.paths[place]!r} must be a class index from 0 to "
+            f"{num_classes - 1}, met {predictions.labels_N[place]}"
+        )
+    infinite = np.argwhere(~np.isfinite(predictions.logits_NC))
+    if len(infinite):
+        place, index = infinite[0].tolist()
+        raise EvaluationError(
+            f"the logit of {predictions.paths[place]!r} for class {predictions.classes[index]!r} "
+            f"is {predictions.logits_NC[place, index]}, and logits must be finite; training that "
+            f"diverged gives such values: lower the learning rate"
+        )
+
+
+def _check_split(name: str, *, where: str = "") -> None:
+    if name not in SPLITS:
+        raise EvaluationError(
+            f"{where}unknown split {name!r}; the splits are {', '.join(SPLITS)}."
+            f"{nearest_spelling(name, SPLITS)}"
+        )

@@ -1,0 +1,137 @@
+"""The bundle: a trained classifier as a folder that loads anywhere, without pickle.
+
+In: a `Classifier`. Out: `model.safetensors`, `model.json` and `MANIFEST.json` (the SHA-256 of
+each file), and the same classifier again. A file that was altered is refused.
+Not covered: export to other formats.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fieldmark._version import __version__
+from fieldmark.base.errors import BundleError
+from fieldmark.base.files import sha256_of, write_bytes, write_json
+from fieldmark.data.preprocess import Preprocess
+from fieldmark.models.backbones import create_extractor
+from fieldmark.models.classifier import Architecture, Classifier, Network
+
+SCHEMA_VERSION = 1
+WEIGHTS, DESCRIPTION, MANIFEST = "model.safetensors", "model.json", "MANIFEST.json"
+
+
+def save_bundle(classifier: Classifier, folder: Path, *, data_digest: str) -> None:
+    """Write a classifier as a bundle into `folder`, which is created if need be."""
+    from safetensors.torch import save
+
+    tensors = {
+        name: value.detach().cpu().contiguous()
+        for name, value in classifier.network.state_dict().items()
+    }
+    write_bytes(folder / WEIGHTS, save(tensors))
+    write_json(folder / DESCRIPTION, _description(classifier, data_digest))
+    sums = {name: sha256_of(folder / name) for name in (WEIGHTS, DESCRIPTION)}
+    write_json(folder / MANIFEST, {"schema_version": SCHEMA_VERSION, "sha256": sums})
+
+
+def load_bundle(folder: Path) -> Classifier:
+    """Return the classifier of a bundle, every file verified against the manifest.
+
+    Raises:
+        BundleError: a file is missing, altered, malformed or too new.
+    """
+    from safetensors.torch import load_file
+
+    _verify(folder)
+    content = _read_json(folder / DESCRIPTION)
+    try:
+        classifier = _from_description(content)
+    except (KeyError, TypeError, ValueError) as error:
+        raise BundleError(f"{folder / DESCRIPTION} is malformed: {error!r}.") from error
+    try:
+        classifier.network.load_state_dict(load_file(folder / WEIGHTS))
+    except RuntimeError as error:
+        raise BundleError(f"{folder / WEIGHTS} does not fit {DESCRIPTION}: {error}") from error
+    classifier.network.eval()
+    return classifier
+
+
+def _description(classifier: Classifier, data_digest: str) -> Mapping[str, Any]:
+    architecture = classifier.architecture
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "fieldmark_version": __version__,
+        "architecture": {
+            "backbone": architecture.backbone,
+            "backbone_args": dict(architecture.backbone_args),
+            "stages": architecture.stages,
+            "feature_power": architecture.feature_power,
+            "precision": architecture.precision,
+            "head": {"kind": "linear", "num_features": classifier.network.head.in_features},
+        },
+        "preprocess": classifier.preprocess.to_json(),
+        "classes": list(classifier.classes),
+        "temperature": 1.0,
+        "data_digest": data_digest,
+    }
+
+
+def _from_description(content: Mapping[str, Any]) -> Classifier:
+    described = content["architecture"]
+    architecture = Architecture(
+        backbone=described["backbone"],
+        backbone_args=described["backbone_args"],
+        stages=described["stages"],
+        feature_power=described["feature_power"],
+        precision=described["precision"],
+    )
+    classes = tuple(str(name) for name in content["classes"])
+    extractor = create_extractor(
+        architecture.backbone,
+        args=architecture.backbone_args,
+        stages=architecture.stages,
+        power=architecture.feature_power,
+    )
+    width = int(described["head"]["num_features"])
+    network = Network(extractor, num_features=width, num_classes=len(classes))
+    preprocess = Preprocess.from_json(content["preprocess"])
+    return Classifier(
+        network=network, architecture=architecture, preprocess=preprocess, classes=classes
+    )
+
+
+def _verify(folder: Path) -> None:
+    if not (folder / MANIFEST).is_file():
+        raise BundleError(
+            f"{folder} is not a bundle: it has no {MANIFEST}. Give a run folder that finished, "
+            "or the folder 'model' in it."
+        )
+    manifest = _read_json(folder / MANIFEST)
+    sums = manifest.get("sha256")
+    if not isinstance(sums, dict) or set(sums) != {WEIGHTS, DESCRIPTION}:
+        raise BundleError(f"{folder / MANIFEST} must list the sums of {WEIGHTS} and {DESCRIPTION}.")
+    for name, expected in sums.items():
+        if not (folder / name).is_file():
+            raise BundleError(f"The bundle {folder} is incomplete: {name} is missing.")
+        if sha256_of(folder / name) != expected:
+            raise BundleError(
+                f"{folder / name} is not the file that was saved: its SHA-256 differs from the "
+                "manifest. It was damaged or altered; take a fresh copy of the bundle."
+            )
+
+
+def _read_json(path: Path) -> Mapping[str, Any]:
+    try:
+        content = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise BundleError(f"{path} cannot be read: {error}.") from error
+    version = content.get("schema_version") if isinstance(content, dict) else None
+    if not isinstance(version, int):
+        raise BundleError(f"{path} has no schema_version; it was not written by Fieldmark.")
+    if version > SCHEMA_VERSION:
+        raise BundleError(
+            f"{path} has schema version {version}; this Fieldmark ({__version__}) reads up to "
+            f"{SCHEMA_VERSION}. Install a newer Fieldmark."
+        )
+    return dict(content)

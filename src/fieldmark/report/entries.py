@@ -1,0 +1,201 @@
+"""The entries of a report as plain typed data: no HTML, no pictures, no model.
+
+They are filled by `content` and shown by `render`; a terminal can show the same.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fieldmark.evaluation.intervals import Estimate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFacts:
+    """How the run was made; empty or None where run.json does not say."""
+
+    fieldmark_version: str
+    command: str
+    photos: str
+    status: str
+    error: str | None
+    started: str | None
+    ended: str | None
+    seconds: float | None
+    stages: tuple[tuple[str, float], ...]
+    """Names and seconds."""
+    versions: Mapping[str, str]
+    seeds: Mapping[str, int]
+    data_digest: str
+    device: Mapping[str, Any]
+    recipe: str
+    warnings: tuple[str, ...]
+    peak_memory_mib: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassCount:
+    """How many usable photos of a class went to each split."""
+
+    name: str
+    train: int
+    validation: int
+    test: int
+
+    @property
+    def total(self) -> int:
+        """The number of photos over all splits."""
+        return self.train + self.validation + self.test
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Photo:
+    """One photo to show: `path` is relative to the photos folder, `sha256` as it was then."""
+
+    path: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileNote:
+    """A file that was repaired or excluded, and why."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Photos:
+    """The data at a glance."""
+
+    num_met: int
+    num_used: int
+    repaired: tuple[FileNote, ...]
+    excluded: tuple[FileNote, ...]
+    counts: tuple[ClassCount, ...]
+    num_grouped: int
+    """Photos that had near-copies and were kept on one side of the split with them."""
+    samples: Mapping[str, tuple[Photo, ...]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """One value of the resolved recipe; `reason` is None where the value was given."""
+
+    section: str
+    key: str
+    value: object
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layer:
+    """One leaf layer of the network."""
+
+    name: str
+    type: str
+    output_shape: str
+    parameters: int
+    trainable_parameters: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Block:
+    """Layers that share the top of their name."""
+
+    name: str
+    num_layers: int
+    output_shape: str
+    parameters: int
+    trainable_parameters: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Epoch:
+    """One row of the training history; NaN where something was not measured."""
+
+    epoch: int
+    lr: float
+    train_loss: float
+    train_accuracy: float
+    val_loss: float
+    val_accuracy: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Strength:
+    """One strength of regularisation that was tried for a linear head."""
+
+    l2: float
+    train_loss: float
+    train_accuracy: float
+    val_loss: float
+    val_accuracy: float
+    chosen: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MixUp:
+    """One class taken for another: `times` of the `support` test photos of the true class."""
+
+    true: str
+    predicted: str
+    times: int
+    support: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mistake:
+    """A test photo that was named wrong; `confidence` in 0..1."""
+
+    photo: Photo
+    true: str
+    predicted: str
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Score:
+    """One number of the table of scores: what it is, what it means, how sure it is."""
+
+    title: str
+    meaning: str
+    estimate: Estimate
+    is_share: bool
+    """Whether it lies in 0..1 and is told in percent; a loss does not."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassScore:
+    """How one class does on the test photos."""
+
+    name: str
+    support: int
+    """Test photos that truly are of the class."""
+    precision: Estimate
+    recall: Estimate
+    f1: Estimate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportContent:
+    """Everything that the page shows."""
+
+    title: str
+    run: RunFacts
+    num_test: int
+    classes: tuple[str, ...]
+    accuracy: Estimate
+    scores: tuple[Score, ...]
+    class_scores: tuple[ClassScore, ...]
+    confusion: tuple[tuple[int, ...], ...]
+    """Counts of test photos: rows are true classes, columns predicted ones."""
+    mix_ups: tuple[MixUp, ...]
+    photos: Photos
+    settings: tuple[Setting, ...]
+    layers: tuple[Layer, ...]
+    blocks: tuple[Block, ...]
+    epochs: tuple[Epoch, ...]
+    strengths: tuple[Strength, ...]
+    mistakes: tuple[Mistake, ...]
+    num_mistakes: int

@@ -1,0 +1,99 @@
+"""Small copies of photos as data URIs, so that the page needs no other file.
+
+In: the photos folder, if it is still there, and which photos to show.
+Out: `Thumbnails`: a small picture by path, and what could not be shown. Nothing of a photo is
+copied but its pixels: no place, no camera, no time.
+Not covered: choosing the photos (see `content`).
+"""
+
+import base64
+import hashlib
+import io
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from fieldmark.base.errors import DataError
+from fieldmark.base.executor import Executor
+from fieldmark.data.images import decode
+from fieldmark.report.entries import Photo
+
+MAX_WIDTH_PX, MAX_HEIGHT_PX = 208, 112
+"""Shown at about 80 CSS pixels of height, so sharp enough for a denser screen."""
+
+MIN_SHAPE, MAX_SHAPE = 0.7, 1.5
+QUALITY = 78
+MAX_TOTAL_BYTES = 1_500_000
+"""All data URIs together; photos beyond it are left out and counted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Thumbnail:
+    """A small picture as a `data:image/webp` URI, with its size in pixels."""
+
+    uri: str
+    width: int
+    height: int
+
+    @property
+    def shape(self) -> float:
+        """Width over height as shown in a row of samples: extremes are cut to keep it even."""
+        return round(min(max(self.width / self.height, MIN_SHAPE), MAX_SHAPE), 3)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Thumbnails:
+    """Small pictures by photo path, and what is missing."""
+
+    images: Mapping[str, Thumbnail]
+    moved: bool
+    """Whether the whole photos folder is out of reach."""
+    num_missing: int
+    """Photos that are gone or no longer the same file, the folder being there."""
+
+
+def read_thumbnails(
+    root: Path | None, photos: Iterable[Photo], *, executor: Executor
+) -> Thumbnails:
+    """Read, decode and reduce photos; what cannot be read is counted, never an error.
+
+    Args:
+        root: The photos folder, or None if it is not known.
+        photos: What to show, the most important first: they are kept when space runs out.
+        executor: Maps over the photos.
+    """
+    wanted = list({photo.path: photo for photo in photos}.values())
+    if root is None or not root.is_dir():
+        return Thumbnails(images={}, moved=True, num_missing=len(wanted))
+    images: dict[str, Thumbnail] = {}
+    total = num_missing = 0
+    made = executor.map(lambda photo: read_thumbnail(root, photo), wanted)
+    for photo, image in zip(wanted, made, strict=True):
+        if image is None:
+            num_missing += 1
+        elif total + len(image.uri) <= MAX_TOTAL_BYTES:
+            images[photo.path] = image
+            total += len(image.uri)
+    return Thumbnails(images=images, moved=False, num_missing=num_missing)
+
+
+def read_thumbnail(root: Path, photo: Photo) -> Thumbnail | None:
+    """Return one photo reduced to at most 208 × 112 px, its shape kept.
+
+    None if the file is gone, cannot be read, lies outside `root`, or has changed since the run.
+    """
+    place = PurePosixPath(photo.path)
+    if place.is_absolute() or ".." in place.parts:
+        return None
+    try:
+        content = (root / place).read_bytes()
+        if photo.sha256 and hashlib.sha256(content).hexdigest() != photo.sha256:
+            return None
+        image = decode(content).image
+    except (OSError, DataError):
+        return None
+    image.thumbnail((MAX_WIDTH_PX, MAX_HEIGHT_PX))
+    buffer = io.BytesIO()
+    image.save(buffer, format="WEBP", quality=QUALITY, method=4)
+    code = base64.b64encode(buffer.getvalue()).decode("ascii")
+    return Thumbnail(uri=f"data:image/webp;base64,{code}", width=image.width, height=image.height)

@@ -1,0 +1,179 @@
+"""The words of a report: numbers, durations and results in plain sentences.
+
+In: numbers and names. Out: short English text, not yet escaped for HTML.
+Not covered: markup, and which sentences stand where (see `templates/`).
+"""
+
+import math
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from fieldmark.evaluation.intervals import Estimate
+
+NO_BREAK_SPACE = "\u00a0"
+COARSE_WIDTH = 0.02
+"""Intervals narrower than this are told per 1,000 photos, since per 100 the ends would coincide."""
+
+SHORT_S = 10
+MINUTE_S = 60
+HOUR_S = 3600
+
+EXPLANATIONS: Mapping[str, str] = {
+    "accuracy": "The share of test photos whose first guess is the right class.",
+    "top_k": "The share of test photos whose right class is among the {k} likeliest guesses.",
+    "precision_macro": (
+        "When it names a class, how often that is right: the average over classes, "
+        "each counting the same however few photos it has."
+    ),
+    "recall_macro": (
+        "Of the photos that truly are of a class, how many it finds: the average over classes."
+    ),
+    "f1_macro": (
+        "Precision and recall in one number, high only if both are: the average over classes."
+    ),
+    "micro": "Counted over all photos at once; with one answer a photo this is the accuracy.",
+    "thresholded_precision": (
+        "Of the answers given with more than 50\u00a0% confidence, how many are right."
+    ),
+    "thresholded_recall": (
+        "Of all photos, how many are named right with more than 50\u00a0% confidence."
+    ),
+    "loss": (
+        "The cross-entropy, which training makes small: 0 is right and certain every time, "
+        "{guess:.2f} is what blind guessing among {num_classes} classes gets."
+    ),
+}
+"""One sentence for each number in the table of scores."""
+
+
+CHART_CAPTIONS: Mapping[str, str] = {
+    "epoch-loss": (
+        "Both should fall. A validation loss that rises while the training loss keeps falling "
+        "means learning by heart."
+    ),
+    "epoch-accuracy": (
+        "The validation photos are not learned from; they show how well it does on new ones. "
+        "Training photos are altered at random as they are shown, so their line can be lower."
+    ),
+    "epoch-lr": (
+        "The size of the steps in which it learns. A common plan starts small, grows, and ends "
+        "small again."
+    ),
+    "strength-accuracy": (
+        "To the left the classifier may fit the training photos too closely, to the right it is "
+        "held back too much. The best place is where validation photos do well."
+    ),
+    "strength-loss": (
+        "The loss also counts how sure the answers are, so it tells strengths of equal accuracy "
+        "apart. The strength with the lowest validation loss is chosen."
+    ),
+}
+"""What to see in each chart of learning."""
+
+
+def percent(share: float, *, decimals: int = 1) -> str:
+    """Return a share in 0..1 as `"99.6 %"`, never rounded up to 100 or down to 0."""
+    scaled = 100.0 * share
+    step = 10.0**-decimals
+    if 0.0 < scaled < 100.0:
+        scaled = min(max(scaled, step), 100.0 - step)
+    text = f"{scaled:.{decimals}f}"
+    if scaled in (0.0, 100.0):
+        text = f"{scaled:.0f}"
+    return f"{text}{NO_BREAK_SPACE}%"
+
+
+def loss(value: float) -> str:
+    """Return a loss with four decimals, or with two digits where that would show only zeros."""
+    return f"{value:.4f}" if value >= 0.01 or value == 0 else f"{value:.2g}"
+
+
+def interval(estimate: Estimate) -> str:
+    """Return the two ends of a share's interval as `"99.3 to 99.8 %"`.
+
+    Resampling photos that were all named right, or all wrong, shows no spread; to print equal
+    ends would claim a certainty that nobody has.
+    """
+    if estimate.low == estimate.high:
+        return {0.0: "none right", 1.0: "no errors seen"}.get(estimate.value, "no spread seen")
+    low = percent(estimate.low).removesuffix(f"{NO_BREAK_SPACE}%")
+    return f"{low} to {percent(estimate.high)}"
+
+
+def count(number: int, noun: str, *, plural: str | None = None) -> str:
+    """Return `"1 photo"` or `"1,380 photos"`."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def duration(seconds: float) -> str:
+    """Return seconds as `"4.2 s"`, `"45 s"`, `"2 min 3 s"` or `"1 h 7 min"`."""
+    if round(seconds, 1) < SHORT_S:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < MINUTE_S:
+        return f"{whole} s"
+    if whole < HOUR_S:
+        return f"{whole // MINUTE_S} min {whole % MINUTE_S} s"
+    return f"{whole // HOUR_S} h {whole % HOUR_S // MINUTE_S} min"
+
+
+def moment(stamp: str | None) -> str:
+    """Return an ISO 8601 time as `"22 November 2026, 12:00 UTC"`; text that is none comes back."""
+    if not stamp:
+        return ""
+    try:
+        time = datetime.fromisoformat(stamp)
+    except ValueError:
+        return stamp
+    zone = f" {time.tzname()}" if time.tzinfo else ""
+    return f"{time.day} {time:%B %Y, %H:%M}{zone}"
+
+
+def device(facts: Mapping[str, Any]) -> str:
+    """Return run.json's device as `"NVIDIA H200, bfloat16"` or `"CPU, 2 threads, float32"`."""
+    kind, name = str(facts.get("type") or ""), str(facts.get("name") or "")
+    parts = [kind.upper() if name.lower() in ("", kind.lower()) else name]
+    if kind == "cpu" and facts.get("threads"):
+        parts.append(count(int(facts["threads"]), "thread"))
+    parts.append(str(facts.get("precision") or ""))
+    return ", ".join(part for part in parts if part)
+
+
+def expectation(accuracy: Estimate) -> str:
+    """Say what the accuracy promises for new photos, in whole photos.
+
+    The ends are rounded outwards, so that the sentence never claims more than the interval.
+    """
+    base = 100 if accuracy.high - accuracy.low >= COARSE_WIDTH else 1000
+    low, high = math.floor(base * accuracy.low + 1e-9), math.ceil(base * accuracy.high - 1e-9)
+    opening = f"Of {base:,} new photos like these, expect"
+    if accuracy.value >= 1.0:
+        return f"{opening} at least {low} to be named right."
+    if accuracy.value <= 0.0:
+        return f"{opening} at most {high} to be named right."
+    about = min(max(round(base * accuracy.value), 1), base - 1)
+    return f"{opening} about {about} to be named right ({low} to {high})."
+
+
+def mix_up(*, true: str, predicted: str, times: int, support: int) -> str:
+    """Say how often one class was taken for another: `"cat taken for dog: 3 of 40 photos"`."""
+    return f"{true} taken for {predicted}: {times:,} of {count(support, 'photo')}"
+
+
+def explanation(name: str, *, k: int | None = None, num_classes: int = 2) -> str:
+    """Return the sentence that explains a number of the table of scores."""
+    return EXPLANATIONS[name].format(k=k, num_classes=num_classes, guess=math.log(num_classes))
+
+
+def setting(value: object) -> str:
+    """Return a recipe value as people write it: yes and no, lists with commas."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(setting(item) for item in value) or "none"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} = {setting(item)}" for key, item in value.items()) or "none"
+    if isinstance(value, float):
+        return f"{value:g}"
+    return str(value) or "none"

@@ -1,0 +1,142 @@
+"""A finished run: what can be asked of it.
+
+In: a run folder, or the bundle in it. Out: its evaluation, its predictions, and new ones.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fieldmark.base.errors import DataError, RunError
+from fieldmark.base.executor import ThreadExecutor
+from fieldmark.base.run_folder import RunFolder, read_run_json
+
+if TYPE_CHECKING:
+    from fieldmark.evaluation.evaluation import Evaluation
+    from fieldmark.evaluation.predictions import Predictions
+    from fieldmark.models.classifier import Classifier
+    from fieldmark.models.prediction import Prediction
+
+BUNDLE_FILE = "model.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run folder that finished, or a bundle standing alone.
+
+    `path` is the run folder, or None for a bundle; `bundle` is the bundle's folder.
+    """
+
+    path: Path | None
+    bundle: Path
+
+    @property
+    def evaluation(self) -> "Evaluation":
+        """The numbers on the test split, from the saved predictions.
+
+        Raises:
+            RunError: this is a bundle without its run, or the file is missing.
+        """
+        from fieldmark.evaluation.evaluation import evaluate
+
+        return evaluate(self.predictions.of_split("test"))
+
+    @property
+    def predictions(self) -> "Predictions":
+        """The logits of every photo of the run."""
+        from fieldmark.evaluation.predictions import read_predictions
+
+        return read_predictions(self._folder().predictions_csv)
+
+    @property
+    def report(self) -> Path:
+        """The path of the report."""
+        return self._folder().report_html
+
+    @property
+    def classifier(self) -> "Classifier":
+        """The trained classifier, its files verified."""
+        from fieldmark.models.bundle import load_bundle
+
+        return load_bundle(self.bundle)
+
+    def predict(self, files: Sequence[str | Path], *, top_k: int = 5) -> "list[Prediction]":
+        """Return a prediction for each photo, in order; one that cannot be read says why."""
+        return list(self.iterate_predictions([Path(file) for file in files], top_k=top_k))
+
+    def iterate_predictions(
+        self, files: Sequence[Path], *, top_k: int
+    ) -> "Iterator[Prediction]":
+        """Yield predictions as they come."""
+        from fieldmark.models.inference import choose_device
+        from fieldmark.models.prediction import predict_files
+
+        return predict_files(
+            self.classifier,
+            files,
+            top_k=top_k,
+            device=choose_device(),
+            executor=ThreadExecutor(),
+        )
+
+    def _folder(self) -> RunFolder:
+        if self.path is None:
+            raise RunError(
+                f"{self.bundle} is a bundle without its run folder: it can predict, but its "
+                "evaluation and report are in the run that made it."
+            )
+        return RunFolder(self.path)
+
+
+def load(path: str | Path) -> Run:
+    """Return the run at `path`: a run folder that finished, or a bundle.
+
+    Raises:
+        RunError: there is no such folder, it is no run, or the run did not finish.
+    """
+    folder = Path(path).expanduser()
+    if not folder.exists():
+        raise RunError(f"There is no run at {folder}. Check the path for a typing error.")
+    if (folder / BUNDLE_FILE).is_file():
+        inside_run = (folder.parent / "run.json").is_file()
+        return Run(folder.parent if inside_run else None, folder)
+    record = read_run_json(RunFolder(folder))
+    if record.get("status") != "finished":
+        raise RunError(
+            f"The run in {folder} has not finished: its status is '{record.get('status')}'"
+            f"{_because(record.get('error'))}. Train again."
+        )
+    return Run(folder, RunFolder(folder).model_dir)
+
+
+def find_photos(paths: Sequence[Path]) -> tuple[list[Path], list[tuple[Path, str]]]:
+    """Return the photos under `paths`, and the other files met with the reason for each.
+
+    Raises:
+        DataError: a path does not exist, or there is no photo under any of them.
+    """
+    from fieldmark.data.layout import NO_CLASS, find_files
+
+    photos: list[Path] = []
+    left_out: list[tuple[Path, str]] = []
+    for path in paths:
+        if not path.exists():
+            raise DataError(f"There is no file or folder {path}. Check the path.")
+        if path.is_file():
+            photos.append(path)
+            continue
+        for file in find_files(path)[0]:
+            place = path / file.path
+            # A folder to predict on need have no class folders.
+            if file.problem and file.problem != NO_CLASS:
+                left_out.append((place, file.problem))
+            else:
+                photos.append(place)
+    if not photos:
+        raise DataError(f"There is no photo under {', '.join(map(str, paths))}.")
+    return photos, left_out
+
+
+def _because(error: object) -> str:
+    return f" ({error})" if error else ""

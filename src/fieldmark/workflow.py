@@ -1,0 +1,314 @@
+"""Every verb from top to bottom.
+
+In: what a person asks for. Out: what they are given, as plain values and files.
+The command line and `import fieldmark` both come through here. Heavy imports happen inside the
+verb that needs them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fieldmark.base.errors import DataError, RunError
+from fieldmark.base.files import write_json, write_text
+from fieldmark.base.progress import Progress, SilentProgress
+from fieldmark.base.run_folder import (
+    RunFolder,
+    RunRecord,
+    create_run_folder,
+    next_run_path,
+    recorded_run,
+)
+from fieldmark.run import Run, find_photos, load
+
+if TYPE_CHECKING:
+    from fieldmark.evaluation.evaluation import Evaluation
+    from fieldmark.models.layers import Layer
+    from fieldmark.models.prediction import Prediction
+    from fieldmark.recipe import Recipe
+    from fieldmark.stages import Collected, Plan
+
+RUNS_FOLDER = "runs"
+DIGITS_FOLDER = "digits"
+
+
+def train(
+    photos: str | Path,
+    *,
+    recipe: str = "quick",
+    backbone: str | None = None,
+    weights: str | None = None,
+    split_file: str | Path | None = None,
+    out: str | Path | None = None,
+    overrides: Sequence[str] = (),
+    progress: Progress | None = None,
+    command: str | None = None,
+) -> Run:
+    """Turn a folder of photos, one subfolder a class, into an evaluated classifier.
+
+    Args:
+        photos: the folder; it is never written to.
+        recipe: quick, finetune, digits, or the path of a TOML file.
+        backbone: any timm name; None takes the recipe's.
+        weights: "auto", "none", a folder or a .safetensors file; None takes the recipe's.
+        split_file: CSV with columns path and split; None makes the split.
+        out: the run folder, which must be new or empty; None takes the next `runs/run-NNN`.
+        overrides: `section.key=value` changes to the recipe.
+        progress: where progress is shown; None shows nothing.
+        command: what to record as the command in `run.json`.
+
+    Raises:
+        FieldmarkError: for everything that the user can put right (see `base.errors`).
+    """
+    root = Path(photos).expanduser().resolve()
+    asked = _recipe(recipe, backbone=backbone, weights=weights, overrides=overrides)
+    _require_folder(root)
+    path = Path(out).expanduser() if out else next_run_path(Path(RUNS_FOLDER))
+    _refuse_inside(root, path)
+    from fieldmark.stages import plan as settle
+
+    plan = settle(asked)
+    folder = create_run_folder(path)
+    command = command or f"fieldmark.train({str(photos)!r}, recipe={recipe!r})"
+    with recorded_run(folder, command=command, photos=root) as record:
+        _train(
+            root,
+            plan=plan,
+            asked=asked,
+            split_file=Path(split_file).expanduser() if split_file else None,
+            record=record,
+            progress=progress or SilentProgress(),
+        )
+    return load(path)
+
+
+def evaluate(
+    run: str | Path | Run,
+    photos: str | Path | None = None,
+    *,
+    out: str | Path | None = None,
+    progress: Progress | None = None,
+) -> "Evaluation":
+    """Return a run's numbers on its test split, or on another folder of labelled photos.
+
+    With `photos` and `out`, `predictions.csv` and `evaluation.json` are written into `out`.
+
+    Raises:
+        RunError: the run cannot be read.
+        DataError: the photos' classes are not those of the run.
+    """
+    from fieldmark.evaluation.evaluation import evaluate as evaluate_predictions
+
+    loaded = run if isinstance(run, Run) else load(run)
+    if photos is None:
+        return loaded.evaluation
+    from fieldmark.evaluation.predictions import write_predictions
+    from fieldmark.new_photos import predict_folder
+
+    root = Path(photos).expanduser().resolve()
+    folder = create_run_folder(Path(out).expanduser()) if out else None
+    if folder:
+        _refuse_inside(root, folder.path)
+    predictions, catalog = predict_folder(
+        loaded.classifier, root, progress=progress or SilentProgress()
+    )
+    evaluation = evaluate_predictions(predictions)
+    if folder:
+        from fieldmark.data.catalog import write_catalog
+
+        write_catalog(folder.catalog_csv, catalog)
+        write_predictions(folder.predictions_csv, predictions)
+        write_json(folder.evaluation_json, evaluation.to_json())
+    return evaluation
+
+
+def predict(
+    run: str | Path | Run, paths: Sequence[str | Path], *, top_k: int = 5
+) -> "tuple[list[Prediction], list[tuple[Path, str]]]":
+    """Return a prediction for every photo, and the files that are none with the reason for each.
+
+    Args:
+        run: a run folder, a bundle, or a loaded run.
+        paths: photos, and folders that are searched for photos.
+        top_k: how many classes to give for each photo, 1 or more.
+
+    Raises:
+        RunError: the run cannot be read.
+        DataError: a path does not exist, there is no photo, or none of them could be read.
+    """
+    loaded = run if isinstance(run, Run) else load(run)
+    photos, left_out = find_photos([Path(path).expanduser() for path in paths])
+    predictions = loaded.predict(photos, top_k=top_k)
+    if all(prediction.error for prediction in predictions):
+        first = predictions[0]
+        raise DataError(
+            f"None of the {len(predictions)} photos could be read. {first.path}: {first.error}."
+        )
+    return predictions, left_out
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """The layer table of a recipe's network."""
+
+    backbone: str
+    size_px: int
+    num_classes: int
+    layers: "Sequence[Layer]"
+
+
+def summary(
+    *,
+    recipe: str = "finetune",
+    backbone: str | None = None,
+    size_px: int | None = None,
+    num_classes: int = 10,
+    overrides: Sequence[str] = (),
+) -> Summary:
+    """Return the layers of the network that a recipe would train, without any weights.
+
+    Raises:
+        RecipeError: the recipe or the backbone is not known.
+    """
+    import torch
+
+    from fieldmark.models.layers import layer_table
+    from fieldmark.stages import layout
+
+    size = [f"data.size_px={size_px}"] if size_px else []
+    asked = _recipe(recipe, backbone=backbone, weights=None, overrides=[*size, *overrides])
+    classifier = layout(asked, classes=tuple(str(index) for index in range(num_classes)))
+    with torch.no_grad():
+        layers = layer_table(classifier.network, size_px=classifier.preprocess.size_px)
+    return Summary(
+        backbone=classifier.architecture.backbone,
+        size_px=classifier.preprocess.size_px,
+        num_classes=num_classes,
+        layers=layers,
+    )
+
+
+def demo(
+    *,
+    out: str | Path = "demo",
+    progress: Progress | None = None,
+    command: str | None = None,
+) -> Run:
+    """Run the main job on scikit-learn's 1,797 handwritten digits; no network is needed.
+
+    The digits are written to `out/digits` as PNGs, the run to the next free `out/run-NNN`.
+
+    Raises:
+        DataError: `out/digits` holds something else.
+    """
+    from fieldmark.data.digits import write_digits
+
+    folder = Path(out).expanduser()
+    photos = write_digits(folder / DIGITS_FOLDER)
+    return train(
+        photos,
+        recipe="digits",
+        out=next_run_path(folder),
+        progress=progress,
+        command=command or f"fieldmark.demo(out={str(out)!r})",
+    )
+
+
+def _train(
+    root: Path,
+    *,
+    plan: "Plan",
+    asked: "Recipe",
+    split_file: Path | None,
+    record: RunRecord,
+    progress: Progress,
+) -> None:
+    """Go from the photos to the report, saving each thing as it is made."""
+    from fieldmark import stages
+    from fieldmark.evaluation.evaluation import evaluate as evaluate_predictions
+    from fieldmark.evaluation.predictions import write_predictions
+    from fieldmark.models.bundle import save_bundle
+    from fieldmark.recipe import recipe_toml
+    from fieldmark.report.render import write_report
+
+    folder = record.folder
+    write_text(folder.recipe_toml, recipe_toml(asked))
+    with record.stage("catalog"):
+        collected = stages.collect(
+            root, plan=plan, split_file=split_file, folder=folder, progress=progress
+        )
+    classes = collected.catalog.classes
+    with record.stage("model"):
+        classifier, plan = stages.build(plan, classes=classes, folder=folder)
+    _describe(record, plan=plan, collected=collected, progress=progress)
+    with record.stage("training"):
+        outcome = stages.learn(classifier, collected, plan=plan, progress=progress)
+        stages.write_course(outcome, folder)
+        stages.write_resolved(plan, outcome, folder)
+    with record.stage("evaluation"):
+        predictions = stages.predictions_of(outcome, collected, classes=classes)
+        write_predictions(folder.predictions_csv, predictions)
+        evaluation = evaluate_predictions(predictions.of_split("test"))
+        write_json(folder.evaluation_json, evaluation.to_json())
+    with record.stage("bundle"):
+        save_bundle(classifier, folder.model_dir, data_digest=collected.catalog.digest)
+    with record.stage("report"):
+        progress.start("Report", total=None, unit="sections")
+        record.status = "finished"
+        record.save()
+        write_report(folder.path)
+        progress.finish(str(folder.report_html))
+
+
+def _describe(
+    record: RunRecord, *, plan: "Plan", collected: "Collected", progress: Progress
+) -> None:
+    """Put into the record what is known once the photos are read, and say what needs saying."""
+    from fieldmark.stages import described_device
+
+    catalog, splits, recipe = collected.catalog, collected.splits, plan.recipe
+    counts = catalog.status_counts()
+    for note in (*catalog.notes, *splits.notes):
+        progress.note(note)
+    record.warnings.extend(splits.notes)
+    if counts["excluded"]:
+        left_out = sum(row.is_lost_photo for row in catalog.rows)
+        if left_out:
+            text = f"{left_out} files that look meant as photos were left out; catalog.csv says why"
+            record.warnings.append(text)
+            progress.note(text)
+    record.values |= {
+        "seeds": {"split": recipe.split.seed, "train": recipe.train.seed},
+        "data_digest": catalog.digest,
+        "device": described_device(plan),
+        "recipe": recipe.name,
+        "strategy": recipe.train.strategy,
+        "images": {"met": len(catalog.rows), **counts},
+        "splits": splits.counts(),
+    }
+    record.save()
+
+
+def _recipe(
+    name: str, *, backbone: str | None, weights: str | None, overrides: Sequence[str]
+) -> "Recipe":
+    from fieldmark.recipe import load_recipe, override
+
+    recipe = override(load_recipe(name), overrides)
+    flags = {"backbone": backbone, "weights": weights}
+    given = {key: value for key, value in flags.items() if value is not None}
+    return replace(recipe, model=replace(recipe.model, **given))
+
+
+def _require_folder(root: Path) -> None:
+    if not root.exists():
+        raise DataError(f"The folder {root} does not exist. Check the path for a typing error.")
+
+
+def _refuse_inside(root: Path, path: Path) -> None:
+    if path.resolve().is_relative_to(root):
+        raise RunError(
+            f"The output {path} would lie inside the folder of photos {root}, which is never "
+            "written to. Choose another --out."
+        )

@@ -1,0 +1,130 @@
+"""Photos by path, in memory or in a file that vanishes with them."""
+
+import gc
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fieldmark.base.errors import DataError
+from fieldmark.data import pixels
+from fieldmark.data.pixels import PixelStore, available_memory_bytes
+
+
+def photo(value: int, *, size_px: int = 4) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    return np.full((size_px, size_px, 3), value, np.uint8)
+
+
+@pytest.fixture(params=["memory", "disk"])
+def store(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> PixelStore:
+    if request.param == "disk":
+        monkeypatch.setattr(pixels, "available_memory_bytes", lambda: 0)
+    made = PixelStore(capacity=5, size_px=4, storage=tmp_path)
+    assert made.is_on_disk == (request.param == "disk")
+    for value, path in enumerate(["b.jpg", "a.jpg", "c.jpg"]):
+        made.add(path, photo(10 * value))
+    return made
+
+
+def test_the_array_holds_what_was_added_in_that_order(store: PixelStore) -> None:
+    assert store.array.shape == (3, 4, 4, 3)
+    assert store.array.dtype == np.uint8
+    assert store.array[:, 0, 0, 0].tolist() == [0, 10, 20]
+    assert store.paths == ("b.jpg", "a.jpg", "c.jpg")
+    assert len(store) == 3
+
+
+def test_photos_are_found_by_path(store: PixelStore) -> None:
+    assert store.index("c.jpg") == 2
+    assert "a.jpg" in store
+    assert "d.jpg" not in store
+    assert store.indices(["c.jpg", "b.jpg", "c.jpg"]).tolist() == [2, 0, 2]
+    taken = store.take(["c.jpg", "b.jpg"])
+    assert taken[:, 1, 1, 1].tolist() == [20, 0]
+
+
+def test_taken_photos_are_copies(store: PixelStore) -> None:
+    store.take(["c.jpg"])[:] = 99
+    assert store.array[2, 0, 0, 0] == 20
+
+
+def test_a_path_that_is_not_there_is_a_key_error(store: PixelStore) -> None:
+    with pytest.raises(KeyError):
+        store.index("d.jpg")
+
+
+def test_a_photo_is_added_once_only(store: PixelStore) -> None:
+    with pytest.raises(ValueError, match=r"a\.jpg are already in the store"):
+        store.add("a.jpg", photo(1))
+    assert len(store) == 3
+
+
+def test_nothing_taken_has_the_shape_of_nothing(store: PixelStore) -> None:
+    assert store.take([]).shape == (0, 4, 4, 3)
+
+
+def test_no_file_is_left_in_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pixels, "available_memory_bytes", lambda: 0)
+    store = PixelStore(capacity=5, size_px=4, storage=tmp_path / "new")
+    store.add("a.jpg", photo(7))
+    assert store.array[0, 0, 0, 0] == 7
+    del store
+    gc.collect()
+    assert list((tmp_path / "new").iterdir()) == []
+
+
+def test_half_of_the_free_memory_is_the_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    num_bytes = 5 * 4 * 4 * 3
+    monkeypatch.setattr(pixels, "available_memory_bytes", lambda: 2 * num_bytes)
+    assert not PixelStore(capacity=5, size_px=4, storage=tmp_path).is_on_disk
+    monkeypatch.setattr(pixels, "available_memory_bytes", lambda: 2 * num_bytes - 1)
+    assert PixelStore(capacity=5, size_px=4, storage=tmp_path).is_on_disk
+
+
+def test_without_a_folder_everything_stays_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pixels, "available_memory_bytes", lambda: 0)
+    assert not PixelStore(capacity=5, size_px=4).is_on_disk
+
+
+def test_a_full_disk_is_told_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pixels, "available_memory_bytes", lambda: 0)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(9, 9, 0))  # type: ignore[attr-defined]
+    with pytest.raises(DataError, match="has no room for them"):
+        PixelStore(capacity=5, size_px=4, storage=tmp_path)
+
+
+def test_an_empty_store_is_allowed(tmp_path: Path) -> None:
+    store = PixelStore(capacity=0, size_px=4, storage=tmp_path)
+    assert store.array.shape == (0, 4, 4, 3)
+
+
+def test_free_memory_is_the_least_of_system_and_container(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {
+        "_MEMINFO": "MemTotal: 9 kB\nMemAvailable: 1000 kB\n",
+        "_CGROUP_LIMIT": "500000\n",
+        "_CGROUP_USE": "400000\n",
+        "_CGROUP_STATISTICS": "anon 1\ninactive_file 50000\n",
+    }
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+        monkeypatch.setattr(pixels, name, tmp_path / name)
+    assert available_memory_bytes() == 150_000
+    (tmp_path / "_CGROUP_LIMIT").write_text("max\n")
+    assert available_memory_bytes() == 1000 * 1024
+
+
+def test_free_memory_is_assumed_where_the_system_does_not_say(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("_MEMINFO", "_CGROUP_LIMIT"):
+        monkeypatch.setattr(pixels, name, tmp_path / "missing")
+    assert available_memory_bytes() == pixels.ASSUMED_MEMORY_BYTES

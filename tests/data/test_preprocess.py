@@ -1,0 +1,209 @@
+"""The one way from a photo to the input of a network."""
+
+import dataclasses
+import io
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from fieldmark.base.errors import BundleError, RecipeError
+from fieldmark.data.preprocess import DataConfig, Preprocess
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+def noise(width: int, height: int, *, seed: int = 0) -> Image.Image:
+    values = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    return Image.fromarray(values)
+
+
+def stripes() -> Image.Image:
+    """30 x 10: a red square, a green square, a blue square."""
+    values = np.zeros((10, 30, 3), np.uint8)
+    for channel in range(3):
+        values[:, 10 * channel : 10 * channel + 10, channel] = 255
+    return Image.fromarray(values)
+
+
+@pytest.mark.parametrize("resize", ["squash", "crop", "pad"])
+@pytest.mark.parametrize("size", [(30, 10), (10, 30), (16, 16), (1, 40), (500, 3)])
+def test_any_shape_becomes_a_square_of_bytes(resize: str, size: tuple[int, int]) -> None:
+    preprocess = Preprocess(size_px=16, resize=resize)  # type: ignore[arg-type]
+    pixels = preprocess.to_pixels(noise(*size))
+    assert pixels.shape == (16, 16, 3)
+    assert pixels.dtype == np.uint8
+    assert pixels.flags.writeable
+
+
+@pytest.mark.parametrize("interpolation", ["nearest", "bilinear", "bicubic", "lanczos"])
+def test_squash_is_pillows_resize(interpolation: str) -> None:
+    image = noise(37, 23)
+    preprocess = Preprocess(size_px=20, interpolation=interpolation)  # type: ignore[arg-type]
+    expected = image.resize((20, 20), Image.Resampling[interpolation.upper()])
+    assert np.array_equal(preprocess.to_pixels(image), np.asarray(expected))
+
+
+def test_a_photo_of_the_right_size_is_not_touched() -> None:
+    image = noise(24, 24)
+    for resize in ("squash", "crop", "pad"):
+        pixels = Preprocess(size_px=24, resize=resize).to_pixels(image)  # type: ignore[arg-type]
+        assert np.array_equal(pixels, np.asarray(image))
+
+
+def test_crop_shows_the_square_in_the_middle() -> None:
+    pixels = Preprocess(size_px=10, resize="crop").to_pixels(stripes())
+    assert (pixels == (0, 255, 0)).all()
+
+
+def test_pad_shows_everything_between_bars_in_the_mean_colour() -> None:
+    preprocess = Preprocess(size_px=30, resize="pad", mean=IMAGENET_MEAN, std=IMAGENET_STD)
+    pixels = preprocess.to_pixels(stripes())
+    assert preprocess.mean_colour == (124, 116, 104)
+    assert (pixels[:10] == (124, 116, 104)).all()
+    assert (pixels[20:] == (124, 116, 104)).all()
+    assert np.array_equal(pixels[10:20], np.asarray(stripes()))
+
+
+def test_prescale_reduces_first_and_enlarges_then() -> None:
+    image = noise(60, 40)
+    pixels = Preprocess(size_px=32, prescale_px=8).to_pixels(image)
+    small = image.resize((8, 8), Image.Resampling.BILINEAR)
+    assert np.array_equal(pixels, np.asarray(small.resize((32, 32), Image.Resampling.BILINEAR)))
+    assert not np.array_equal(pixels, Preprocess(size_px=32).to_pixels(image))
+
+
+def test_prescale_keeps_the_way_of_resizing() -> None:
+    preprocess = Preprocess(size_px=20, prescale_px=10, resize="crop")
+    assert (preprocess.to_pixels(stripes()) == (0, 255, 0)).all()
+
+
+def test_only_rgb_is_taken() -> None:
+    with pytest.raises(ValueError, match="mode L"):
+        Preprocess(size_px=16).to_pixels(Image.new("L", (4, 4)))
+
+
+def test_a_file_is_decoded_as_the_model_expects() -> None:
+    exif = Image.Exif()
+    exif[274] = 6
+    buffer = io.BytesIO()
+    noise(30, 10).save(buffer, "JPEG", exif=exif)
+    turned = Preprocess(size_px=16).decode(buffer.getvalue())
+    stored = Preprocess(size_px=16, orientation="stored").decode(buffer.getvalue())
+    assert (turned.width, turned.height) == (10, 30)
+    assert (stored.width, stored.height) == (30, 10)
+
+
+def test_normalise_is_the_formula() -> None:
+    preprocess = Preprocess(size_px=8, mean=IMAGENET_MEAN, std=IMAGENET_STD)
+    values = np.random.default_rng(0).integers(0, 256, (2, 3, 8, 8), dtype=np.uint8)
+    mean, std = (np.array(three).reshape(1, 3, 1, 1) for three in (IMAGENET_MEAN, IMAGENET_STD))
+    expected = (values / 255 - mean) / std
+    result = preprocess.normalise(torch.from_numpy(values))
+    assert result.dtype == torch.float32
+    np.testing.assert_allclose(result.numpy(), expected, atol=2e-6)
+
+
+def test_normalise_takes_floats_on_the_same_scale() -> None:
+    preprocess = Preprocess(size_px=8, mean=IMAGENET_MEAN, std=IMAGENET_STD)
+    images = torch.arange(192, dtype=torch.uint8).reshape(1, 3, 8, 8)
+    before = images.float()
+    same = preprocess.normalise(before)
+    assert torch.equal(preprocess.normalise(images), same)
+    assert torch.equal(before, images.float()), "the input must not be altered"
+
+
+def test_bfloat16_is_rounded_once_from_float32() -> None:
+    preprocess = Preprocess(size_px=8, mean=IMAGENET_MEAN, std=IMAGENET_STD)
+    images = torch.arange(192, dtype=torch.uint8).reshape(1, 3, 8, 8)
+    expected = preprocess.normalise(images).to(torch.bfloat16)
+    assert torch.equal(preprocess.normalise(images, dtype=torch.bfloat16), expected)
+
+
+@pytest.mark.parametrize("num_images", [1, 5])
+def test_normalise_keeps_the_memory_format(num_images: int) -> None:
+    preprocess = Preprocess(size_px=8, mean=IMAGENET_MEAN, std=IMAGENET_STD)
+    plain = torch.zeros(num_images, 3, 8, 8, dtype=torch.uint8)
+    last = plain.contiguous(memory_format=torch.channels_last)
+    for dtype in (torch.float32, torch.bfloat16):
+        assert preprocess.normalise(plain, dtype=dtype).is_contiguous()
+        assert preprocess.normalise(last, dtype=dtype).stride() == last.stride()
+
+
+def test_gradients_pass_through_normalise() -> None:
+    images = torch.full((1, 3, 8, 8), 100.0, requires_grad=True)
+    Preprocess(size_px=8, std=(0.5, 0.25, 1.0)).normalise(images).sum().backward()
+    assert images.grad is not None
+    np.testing.assert_allclose(images.grad[0, :, 0, 0], [2 / 255, 4 / 255, 1 / 255], rtol=1e-6)
+
+
+@given(
+    st.builds(
+        Preprocess,
+        size_px=st.integers(64, 512),
+        resize=st.sampled_from(["squash", "crop", "pad"]),
+        interpolation=st.sampled_from(["nearest", "bilinear", "bicubic", "lanczos"]),
+        prescale_px=st.none() | st.integers(8, 64),
+        mean=st.tuples(*[st.floats(0, 1)] * 3),
+        std=st.tuples(*[st.floats(0.01, 1)] * 3),
+        orientation=st.sampled_from(["exif", "stored"]),
+    )
+)
+def test_json_brings_back_the_same(preprocess: Preprocess) -> None:
+    text = json.dumps(preprocess.to_json(), allow_nan=False)
+    assert Preprocess.from_json(json.loads(text)) == preprocess
+
+
+def test_json_that_is_not_valid_is_refused() -> None:
+    good = Preprocess(size_px=64).to_json()
+    without = {key: value for key, value in good.items() if key != "std"}
+    for bad, told in (
+        (without, "missing .'std'."),
+        (good | {"gamma": 2}, "unknown .'gamma'."),
+        (good | {"size_px": -1}, "size_px is -1"),
+        (good | {"mean": 3}, "not valid"),
+        (good | {"std": [0, 0, 0]}, "std"),
+    ):
+        with pytest.raises(BundleError, match=told):
+            Preprocess.from_json(bad)
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"size_px": 7}, "data.size_px is 7"),
+        ({"size_px": 5000}, "data.size_px is 5000"),
+        ({"size_px": 64.0}, "data.size_px is 64.0"),
+        ({"size_px": True}, "data.size_px is True"),
+        ({"size_px": 64, "resize": "crp"}, "data.resize is 'crp'.*Did you mean 'crop'"),
+        ({"size_px": 64, "prescale_px": 65}, "data.prescale_px is 65 and data.size_px is 64"),
+        ({"size_px": 64, "prescale_px": 4}, "data.prescale_px is 4"),
+        ({"size_px": 64, "orientation": "up"}, "data.orientation is 'up'"),
+    ],
+)
+def test_values_out_of_range_are_refused_by_name(values: dict[str, object], told: str) -> None:
+    for owner in (Preprocess, DataConfig):
+        with pytest.raises(RecipeError, match=told):
+            owner(**values)
+
+
+@pytest.mark.parametrize("std", [(0.0, 1.0, 1.0), (1.0, 1.0), (float("nan"), 1.0, 1.0), [1, 1, 1]])
+def test_a_deviation_that_cannot_be_divided_by_is_refused(std: object) -> None:
+    with pytest.raises(RecipeError, match="std"):
+        Preprocess(size_px=64, std=std)  # type: ignore[arg-type]
+
+
+def test_a_config_may_leave_everything_open() -> None:
+    assert set(dataclasses.asdict(DataConfig()).values()) == {None}
+
+
+def test_torch_is_not_imported_until_it_is_needed() -> None:
+    code = "import sys, fieldmark.data.preprocess, fieldmark.data.augment; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"

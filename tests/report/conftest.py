@@ -1,0 +1,222 @@
+"""Run folders made up for the report: coloured photos, drawn logits, every file of a real run."""
+
+import hashlib
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tomli_w
+from PIL import Image
+
+from fieldmark.base.files import write_csv, write_json, write_text
+from fieldmark.base.run_folder import RunFolder
+from fieldmark.evaluation.evaluation import evaluate
+from fieldmark.evaluation.predictions import Predictions, write_predictions
+
+SPLITS = ("train", "train", "train", "validation", "test")
+"""The split of each photo of a class in turn."""
+
+MakeRun = Callable[..., Path]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MadePhoto:
+    """A photo on disk and where it went."""
+
+    path: str
+    label: str
+    split: str
+    sha256: str
+    num_bytes: int
+
+
+@pytest.fixture
+def make_run(tmp_path: Path) -> MakeRun:
+    """Return a function that makes a run folder beside its photos; see `build_run`."""
+
+    def make(name: str = "run", **wishes: object) -> Path:
+        return build_run(tmp_path / name, **wishes)  # type: ignore[arg-type]
+
+    return make
+
+
+def build_run(
+    run: Path,
+    *,
+    classes: Sequence[str] = ("cat", "dog", "fox"),
+    per_class: int = 20,
+    strategy: str = "probe",
+    skill: float = 3.0,
+    excluded: Sequence[tuple[str, str]] = (("cat/notes.txt", "not an image"),),
+    repaired: int = 1,
+    warnings: Sequence[str] = (),
+    with_curves: bool = True,
+    photos: Sequence[MadePhoto] | None = None,
+    root: Path | None = None,
+) -> Path:
+    """Write every file of a run of made-up photos; `skill` is how far the true logit stands out."""
+    root = root or run.with_name(f"{run.name}-photos")
+    made = list(photos or _write_photos(root, classes=classes, per_class=per_class))
+    folder = RunFolder(run)
+    _write_data(folder, made, excluded=excluded, repaired=repaired)
+    predictions = _predictions(made, classes=classes, skill=skill)
+    write_predictions(folder.predictions_csv, predictions)
+    evaluation = evaluate(predictions.of_split("test"), num_resamples=100)
+    write_json(folder.evaluation_json, evaluation.to_json())
+    _write_recipe(folder, strategy=strategy)
+    _write_layers(folder, num_classes=len(classes), strategy=strategy)
+    _write_curves(folder, strategy=strategy, rows=6 if with_curves else 0)
+    counts = {split: sum(photo.split == split for photo in made) for split in set(SPLITS)}
+    _write_record(folder, root=root, strategy=strategy, counts=counts, warnings=warnings)
+    return run
+
+
+def _write_photos(root: Path, *, classes: Sequence[str], per_class: int) -> list[MadePhoto]:
+    generator = np.random.default_rng(7)
+    made = []
+    for label in classes:
+        base = generator.integers(0, 200, size=3)
+        for place in range(per_class):
+            pixels = (base + generator.integers(0, 50, size=(24, 32, 3))).astype(np.uint8)
+            path = root / label / f"{place:03d}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels).save(path)
+            content = path.read_bytes()
+            made.append(
+                MadePhoto(
+                    path=f"{label}/{path.name}",
+                    label=label,
+                    split=SPLITS[place % len(SPLITS)],
+                    sha256=hashlib.sha256(content).hexdigest(),
+                    num_bytes=len(content),
+                )
+            )
+    return made
+
+
+def _write_data(
+    folder: RunFolder,
+    made: Sequence[MadePhoto],
+    *,
+    excluded: Sequence[tuple[str, str]],
+    repaired: int,
+) -> None:
+    rows: list[tuple[object, ...]] = []
+    for place, photo in enumerate(made):
+        status = ("repaired", "turned upright") if place < repaired else ("used", "")
+        rows.append((photo.path, photo.label, 32, 24, photo.num_bytes, photo.sha256, *status))
+    for path, reason in excluded:
+        label = path.split("/")[0]
+        rows.append((path, label, "", "", 5, "0" * 64, "excluded", reason))
+    header = ("path", "label", "width", "height", "bytes", "sha256", "status", "reason")
+    write_csv(folder.catalog_csv, header=header, rows=sorted(rows, key=lambda row: str(row[0])))
+    write_csv(
+        folder.splits_csv,
+        header=("path", "label", "split", "group"),
+        rows=[(photo.path, photo.label, photo.split, "") for photo in made],
+    )
+
+
+def _predictions(made: Sequence[MadePhoto], *, classes: Sequence[str], skill: float) -> Predictions:
+    generator = np.random.default_rng(3)
+    labels_N = np.array([list(classes).index(photo.label) for photo in made])
+    logits_NC = generator.normal(size=(len(made), len(classes)))
+    logits_NC[np.arange(len(made)), labels_N] += skill
+    return Predictions(
+        paths=tuple(photo.path for photo in made),
+        splits=np.array([photo.split for photo in made]),
+        labels_N=labels_N,
+        classes=tuple(classes),
+        logits_NC=logits_NC.astype(np.float32),
+    )
+
+
+def _write_recipe(folder: RunFolder, *, strategy: str) -> None:
+    resolved = {
+        "schema_version": 1,
+        "data": {"size_px": 224, "resize": "squash"},
+        "split": {"test": 0.2, "validation": 0.1, "seed": 0},
+        "model": {"backbone": "resnet50", "weights": "auto", "backbone_args": {}},
+        "train": {"strategy": strategy, "epochs": 6, "ema": False},
+        "reasons": {"data.size_px": "the size the pretrained network was trained at"},
+    }
+    write_text(folder.resolved_toml, tomli_w.dumps(resolved))
+
+
+def _write_layers(folder: RunFolder, *, num_classes: int, strategy: str) -> None:
+    learned = int(strategy != "probe")
+    rows = [
+        ("conv1", "Conv2d", "64x112x112", 9408, learned),
+        ("bn1", "BatchNorm2d", "64x112x112", 128, learned),
+        ("layer1.0.conv1", "Conv2d", "64x56x56", 36864, learned),
+        ("layer1.0.relu", "ReLU", "64x56x56", 0, learned),
+        ("layer2.0.conv1", "Conv2d", "128x28x28", 73728, learned),
+        ("fc", "Linear", str(num_classes), 2049 * num_classes, 1),
+    ]
+    header = ("name", "type", "output_shape", "parameters", "trainable")
+    write_csv(folder.layers_csv, header=header, rows=rows)
+
+
+def _write_curves(folder: RunFolder, *, strategy: str, rows: int) -> None:
+    fall = [math.exp(-i / 2) for i in range(rows)]
+    measures = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
+    if strategy == "probe":
+        write_csv(
+            folder.probe_csv,
+            header=("l2", *measures, "chosen"),
+            rows=[
+                (
+                    10.0 ** (i - 5),
+                    0.05 + i / 50,
+                    1 - i / 40,
+                    0.1 + (i - 3) ** 2 / 90,
+                    0.97,
+                    int(i == 3),
+                )
+                for i in range(rows)
+            ],
+        )
+    epochs = fall if strategy != "probe" else []
+    write_csv(
+        folder.history_csv,
+        header=("epoch", "lr", *measures),
+        rows=[
+            (i + 1, 1e-3 * f, 1.2 * f + 0.02, 1 - f / 2, f + 0.1, 0.97 - f / 3)
+            for i, f in enumerate(epochs)
+        ],
+    )
+
+
+def _write_record(
+    folder: RunFolder,
+    *,
+    root: Path,
+    strategy: str,
+    counts: dict[str, int],
+    warnings: Sequence[str],
+) -> None:
+    record = {
+        "schema_version": 1,
+        "fieldmark_version": "0.1.0",
+        "command": "fieldmark train photos",
+        "photos": str(root),
+        "status": "finished",
+        "started": "2026-11-22T12:00:00+00:00",
+        "ended": "2026-11-22T12:02:03+00:00",
+        "seconds": 123.4,
+        "stages": [{"name": "catalog", "seconds": 3.2}, {"name": "features", "seconds": 100.0}],
+        "versions": {"python": "3.11.7", "torch": "2.15.0"},
+        "seeds": {"split": 0, "train": 0},
+        "data_digest": "ab" * 32,
+        "device": {"type": "cpu", "name": "cpu", "threads": 2, "precision": "float32"},
+        "recipe": "quick" if strategy == "probe" else "finetune",
+        "strategy": strategy,
+        "splits": counts,
+        "warnings": list(warnings),
+        "peak_memory_mib": 1234,
+        "error": None,
+    }
+    write_json(folder.run_json, record)

@@ -1,0 +1,220 @@
+"""From the run folder to typed content."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fieldmark.base.errors import RunError
+from fieldmark.base.run_folder import RunFolder
+from fieldmark.evaluation.predictions import Predictions
+from fieldmark.report.content import (
+    MAX_MISTAKES,
+    find_mistakes,
+    group_layers,
+    list_settings,
+    pick_evenly,
+    read_content,
+)
+from fieldmark.report.entries import Layer, Photo
+
+MakeRun = Callable[..., Path]
+
+
+def layer(name: str, parameters: int = 10, trainable: int = 0, shape: str = "8x4x4") -> Layer:
+    return Layer(
+        name=name,
+        type="Conv2d",
+        output_shape=shape,
+        parameters=parameters,
+        trainable_parameters=trainable,
+    )
+
+
+def photo(number: int) -> Photo:
+    return Photo(path=f"{number:03d}.jpg", sha256="")
+
+
+def test_layers_are_grouped_by_the_top_of_their_name_in_order() -> None:
+    layers = [
+        layer("conv1", 5, 5),
+        layer("layer1.0.conv1", 7),
+        layer("layer1.1.conv1", 11, shape="16x2x2"),
+        layer("fc", 3, 3, shape="2"),
+    ]
+    blocks = group_layers(layers)
+    assert [(b.name, b.num_layers, b.parameters, b.trainable_parameters) for b in blocks] == [
+        ("conv1", 1, 5, 5),
+        ("layer1", 2, 18, 0),
+        ("fc", 1, 3, 3),
+    ]
+    assert blocks[1].output_shape == "16x2x2"
+
+
+def test_a_top_that_holds_nearly_all_layers_is_divided_once() -> None:
+    names = ["backbone.stem.conv", "backbone.stage.0.a", "backbone.stage.1.a", "backbone.norm"]
+    blocks = group_layers([layer(name) for name in [*names, "head"]])
+    assert [b.name for b in blocks] == ["backbone.stem", "backbone.stage", "backbone.norm", "head"]
+
+
+@given(st.lists(st.tuples(st.sampled_from(["a", "a.b", "a.c.d", "e.f", "g"]), st.integers(0, 99))))
+def test_grouping_loses_no_layer_and_no_parameter(rows: list[tuple[str, int]]) -> None:
+    blocks = group_layers([layer(name, parameters) for name, parameters in rows])
+    assert sum(block.num_layers for block in blocks) == len(rows)
+    assert sum(block.parameters for block in blocks) == sum(number for _, number in rows)
+
+
+@given(st.integers(0, 50), st.integers(1, 8))
+def test_samples_are_distinct_in_order_and_begin_with_the_first(total: int, num: int) -> None:
+    items = [photo(i) for i in range(total)]
+    picked = pick_evenly(items, num=num)
+    assert len(picked) == min(total, num)
+    assert list(picked) == sorted(set(picked), key=items.index)
+    assert list(picked[:1]) == items[:1]
+
+
+def test_samples_are_spread_over_the_class() -> None:
+    assert [p.path for p in pick_evenly([photo(i) for i in range(9)], num=3)] == [
+        "000.jpg",
+        "003.jpg",
+        "006.jpg",
+    ]
+
+
+def test_mistakes_come_most_confident_first_and_ties_by_path() -> None:
+    logits_NC = np.array([[0, 5], [0, 9], [9, 0], [0, 5]], dtype=np.float32)
+    predictions = Predictions(
+        paths=("d.jpg", "c.jpg", "b.jpg", "a.jpg"),
+        splits=np.full(4, "test"),
+        labels_N=np.zeros(4, dtype=np.int64),
+        classes=("cat", "dog"),
+        logits_NC=logits_NC,
+    )
+    mistakes = find_mistakes(predictions, digests={"c.jpg": "ab"})
+    assert [m.photo.path for m in mistakes] == ["c.jpg", "a.jpg", "d.jpg"]
+    assert mistakes[0].photo.sha256 == "ab"
+    assert {(m.true, m.predicted) for m in mistakes} == {("cat", "dog")}
+    assert mistakes[0].confidence == pytest.approx(1 / (1 + np.exp(-9)))
+
+
+def test_settings_carry_the_reason_of_derived_values() -> None:
+    resolved = {
+        "schema_version": 1,
+        "data": {"size_px": 224, "resize": "squash"},
+        "train": {"epochs": 3},
+        "reasons": {"data.size_px": "as pretrained"},
+    }
+    rows = [(s.section, s.key, s.value, s.reason) for s in list_settings(resolved)]
+    assert rows == [
+        ("data", "size_px", 224, "as pretrained"),
+        ("data", "resize", "squash", None),
+        ("train", "epochs", 3, None),
+    ]
+
+
+def test_the_content_agrees_with_the_files(make_run: MakeRun) -> None:
+    run = make_run(skill=1.0, excluded=[("cat/x.txt", "not an image")], repaired=2)
+    content = read_content(run)
+    evaluation = json.loads(RunFolder(run).evaluation_json.read_text())
+    assert content.title == "run-photos"
+    assert content.accuracy.value == evaluation["accuracy"]["value"]
+    assert content.num_test == evaluation["num_images"] == 12
+    assert content.num_mistakes == round(12 * (1 - content.accuracy.value))
+    assert len(content.mistakes) == min(content.num_mistakes, MAX_MISTAKES)
+    assert (content.photos.num_met, content.photos.num_used) == (61, 60)
+    assert [(n.path, n.reason) for n in content.photos.excluded] == [("cat/x.txt", "not an image")]
+    assert len(content.photos.repaired) == 2
+    assert [(c.name, c.train, c.validation, c.test, c.total) for c in content.photos.counts] == [
+        (name, 12, 4, 4, 20) for name in ("cat", "dog", "fox")
+    ]
+    assert {name: len(photos) for name, photos in content.photos.samples.items()} == {
+        "cat": 6,
+        "dog": 6,
+        "fox": 6,
+    }
+
+
+def test_mix_ups_know_how_many_photos_the_class_has(make_run: MakeRun) -> None:
+    content = read_content(make_run(skill=0.5))
+    assert content.mix_ups
+    assert {pair.support for pair in content.mix_ups} == {4}
+    assert sum(pair.times for pair in content.mix_ups) == content.num_mistakes
+
+
+def test_quick_has_strengths_and_finetune_has_epochs(make_run: MakeRun) -> None:
+    quick, finetune = (read_content(make_run(s, strategy=s)) for s in ("probe", "all"))
+    assert (len(quick.strengths), len(quick.epochs)) == (6, 0)
+    assert [s.chosen for s in quick.strengths].count(True) == 1
+    assert (len(finetune.strengths), len(finetune.epochs)) == (0, 6)
+
+
+@pytest.mark.parametrize(
+    ("column", "learned"),
+    [("True", 4), ("False", 0), ("1", 4), ("0", 0), ("3", 3), ("4", 4)],
+)
+def test_trainable_may_be_yes_no_or_a_number(make_run: MakeRun, column: str, learned: int) -> None:
+    run = make_run()
+    header = "name,type,output_shape,parameters,trainable\n"
+    RunFolder(run).layers_csv.write_text(f"{header}fc,Linear,2,4,{column}\n")
+    assert read_content(run).blocks[0].trainable_parameters == learned
+
+
+def test_near_copies_are_counted_by_their_group(make_run: MakeRun) -> None:
+    run = make_run()
+    splits = RunFolder(run).splits_csv
+    lines = splits.read_text().splitlines()
+    grouped = [line + "pair" for line in lines[1:3]] + [lines[3] + "alone"]
+    splits.write_text("\n".join([lines[0], *grouped, *lines[4:]]) + "\n")
+    assert read_content(run).photos.num_grouped == 2
+
+
+def test_many_classes_get_fewer_samples_each(make_run: MakeRun) -> None:
+    content = read_content(make_run(classes=[f"c{i:02d}" for i in range(60)], per_class=5))
+    assert {len(photos) for photos in content.photos.samples.values()} == {2}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "run.json",
+        "evaluation.json",
+        "predictions.csv",
+        "catalog.csv",
+        "splits.csv",
+        "resolved.toml",
+    ],
+)
+def test_a_run_folder_without_a_file_is_refused_by_its_name(make_run: MakeRun, name: str) -> None:
+    run = make_run()
+    (run / name).unlink()
+    with pytest.raises(RunError, match=name):
+        read_content(run)
+
+
+@pytest.mark.parametrize("name", ["history.csv", "probe.csv", "layers.csv"])
+def test_tables_that_not_every_run_writes_may_be_missing(make_run: MakeRun, name: str) -> None:
+    run = make_run()
+    (run / name).unlink()
+    content = read_content(run)
+    assert not {"history.csv": content.epochs, "probe.csv": content.strengths, "layers.csv": content.layers}[name]  # fmt: skip
+
+
+def test_a_run_of_a_newer_fieldmark_is_refused(make_run: MakeRun) -> None:
+    run = make_run()
+    record = RunFolder(run).run_json
+    record.write_text(record.read_text().replace('"schema_version": 1', '"schema_version": 2'))
+    with pytest.raises(RunError, match="schema version 2"):
+        read_content(run)
+
+
+def test_a_record_with_little_in_it_is_enough(make_run: MakeRun) -> None:
+    run = make_run()
+    RunFolder(run).run_json.write_text('{"schema_version": 1, "status": "running"}')
+    content = read_content(run)
+    assert content.title == "run"
+    assert content.run.seconds is None
+    assert content.run.stages == ()
