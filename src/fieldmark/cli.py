@@ -41,10 +41,10 @@ def _version(asked: bool) -> None:  # noqa: FBT001 - the signature is typer's
 
 @app.callback()
 def options(
-    _: Annotated[
+    _: Annotated[  # noqa: FBT002 - a flag
         bool,
         typer.Option("--version", callback=_version, is_eager=True, help="Show the version."),
-    ] = False,  # noqa: FBT002 - a flag
+    ] = False,
 ) -> None:
     """From a folder of labelled photos to an image classifier that you can trust."""
 

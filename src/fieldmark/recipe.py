@@ -49,7 +49,9 @@ def load_recipe(name_or_path: str) -> Recipe:
         RecipeError: there is no such recipe, or it holds what is not allowed.
     """
     if name_or_path in BUILT_IN:
-        text = (resources.files("fieldmark") / "recipes" / f"{name_or_path}.toml").read_text("utf-8")
+        text = (resources.files("fieldmark") / "recipes" / f"{name_or_path}.toml").read_text(
+            "utf-8"
+        )
         return _parse(text, name=name_or_path, where=f"recipe '{name_or_path}'")
     path = Path(name_or_path).expanduser()
     if path.suffix != ".toml" and not path.exists():
@@ -159,7 +161,7 @@ def _converted(value: Any, hint: Any, *, name: str, where: str) -> Any:
 def _fits(value: Any, option: Any) -> bool:
     origin = get_origin(option) or option
     if option is types.NoneType:
-        return value == "none"
+        return isinstance(value, str) and value == "none"
     if option is float:
         return isinstance(value, int | float) and not isinstance(value, bool)
     if option is int:

@@ -65,9 +65,7 @@ class Run:
         """Return a prediction for each photo, in order; one that cannot be read says why."""
         return list(self.iterate_predictions([Path(file) for file in files], top_k=top_k))
 
-    def iterate_predictions(
-        self, files: Sequence[Path], *, top_k: int
-    ) -> "Iterator[Prediction]":
+    def iterate_predictions(self, files: Sequence[Path], *, top_k: int) -> "Iterator[Prediction]":
         """Yield predictions as they come."""
         from fieldmark.models.inference import choose_device
         from fieldmark.models.prediction import predict_files

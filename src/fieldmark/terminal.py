@@ -38,11 +38,11 @@ def check_format(name: str) -> None:
 
 
 def finished_run(run: "Run") -> str:
-    """Return what a training run ends with: the accuracy, what to beware of, and where things are."""
+    """Return what a training run ends with: the accuracy, the mix-ups, and where things are."""
     evaluation = run.evaluation
+    photos = f"{evaluation.num_images:,} test photos (95 % interval in brackets)"
     lines = [
-        f"Accuracy    {_percent(evaluation.accuracy)} on {evaluation.num_images:,} test photos "
-        "(95 % interval in brackets)",
+        f"Accuracy    {_percent(evaluation.accuracy)} on {photos}",
         *_confusions(evaluation),
         f"Report      {run.report}",
         f"Model       {run.bundle}",

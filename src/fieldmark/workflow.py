@@ -8,13 +8,12 @@ verb that needs them.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fieldmark.base.errors import DataError, RunError
 from fieldmark.base.files import write_json, write_text
 from fieldmark.base.progress import Progress, SilentProgress
 from fieldmark.base.run_folder import (
-    RunFolder,
     RunRecord,
     create_run_folder,
     next_run_path,
@@ -25,9 +24,11 @@ from fieldmark.run import Run, find_photos, load
 if TYPE_CHECKING:
     from fieldmark.evaluation.evaluation import Evaluation
     from fieldmark.models.layers import Layer
+    from fieldmark.models.orientation import Verdict
     from fieldmark.models.prediction import Prediction
+    from fieldmark.planning import Plan
     from fieldmark.recipe import Recipe
-    from fieldmark.stages import Collected, Plan
+    from fieldmark.stages import Collected
 
 RUNS_FOLDER = "runs"
 DIGITS_FOLDER = "digits"
@@ -66,7 +67,7 @@ def train(
     _require_folder(root)
     path = Path(out).expanduser() if out else next_run_path(Path(RUNS_FOLDER))
     _refuse_inside(root, path)
-    from fieldmark.stages import plan as settle
+    from fieldmark.planning import plan as settle
 
     plan = settle(asked)
     folder = create_run_folder(path)
@@ -174,7 +175,7 @@ def summary(
     import torch
 
     from fieldmark.models.layers import layer_table
-    from fieldmark.stages import layout
+    from fieldmark.planning import layout
 
     size = [f"data.size_px={size_px}"] if size_px else []
     asked = _recipe(recipe, backbone=backbone, weights=None, overrides=[*size, *overrides])
@@ -225,10 +226,11 @@ def _train(
     progress: Progress,
 ) -> None:
     """Go from the photos to the report, saving each thing as it is made."""
-    from fieldmark import stages
+    from fieldmark import records, stages
     from fieldmark.evaluation.evaluation import evaluate as evaluate_predictions
     from fieldmark.evaluation.predictions import write_predictions
     from fieldmark.models.bundle import save_bundle
+    from fieldmark.planning import read_as_stored
     from fieldmark.recipe import recipe_toml
     from fieldmark.report.render import write_report
 
@@ -240,14 +242,26 @@ def _train(
         )
     classes = collected.catalog.classes
     with record.stage("model"):
-        classifier, plan = stages.build(plan, classes=classes, folder=folder)
+        classifier, plan = stages.build(plan, classes=classes)
+        records.write_layers(folder.layers_csv, classifier)
+    with record.stage("orientation"):
+        verdict = stages.check_orientation(classifier, collected, plan=plan)
+        if verdict:
+            _announce(verdict, collected, record=record, progress=progress)
+        if verdict and verdict.orientation == "stored":
+            plan = read_as_stored(plan, verdict)
+            classifier = replace(classifier, preprocess=plan.preprocess)
+            del collected  # its pixels, before others take their place
+            collected = stages.collect(
+                root, plan=plan, split_file=split_file, folder=folder, progress=progress
+            )
     _describe(record, plan=plan, collected=collected, progress=progress)
     with record.stage("training"):
         outcome = stages.learn(classifier, collected, plan=plan, progress=progress)
-        stages.write_course(outcome, folder)
-        stages.write_resolved(plan, outcome, folder)
+        records.write_course(outcome, folder)
+        records.write_resolved(plan, outcome, folder)
     with record.stage("evaluation"):
-        predictions = stages.predictions_of(outcome, collected, classes=classes)
+        predictions = records.predictions_of(outcome, collected, classes=classes)
         write_predictions(folder.predictions_csv, predictions)
         evaluation = evaluate_predictions(predictions.of_split("test"))
         write_json(folder.evaluation_json, evaluation.to_json())
@@ -261,15 +275,34 @@ def _train(
         progress.finish(str(folder.report_html))
 
 
+def _announce(
+    verdict: "Verdict", collected: "Collected", *, record: RunRecord, progress: Progress
+) -> None:
+    """Say what was made of the rotations in the photos' metadata."""
+    from fieldmark.data.scan import turned_paths
+
+    num_turned = len(turned_paths(collected.catalog))
+    carry = f"{num_turned:,} photos carry a rotation in their metadata"
+    if verdict.orientation == "exif":
+        progress.note(f"{carry}, and are turned as it says.")
+        return
+    text = (
+        f"{carry}, but look upright without it, so it is ignored. New photos are then read the "
+        "same way. To have it obeyed, set data.orientation=exif."
+    )
+    record.warnings.append(text)
+    progress.note(text)
+
+
 def _describe(
     record: RunRecord, *, plan: "Plan", collected: "Collected", progress: Progress
 ) -> None:
     """Put into the record what is known once the photos are read, and say what needs saying."""
-    from fieldmark.stages import described_device
+    from fieldmark.records import described_device
 
     catalog, splits, recipe = collected.catalog, collected.splits, plan.recipe
     counts = catalog.status_counts()
-    for note in (*catalog.notes, *splits.notes):
+    for note in splits.notes:
         progress.note(note)
     record.warnings.extend(splits.notes)
     if counts["excluded"]:
@@ -284,7 +317,7 @@ def _describe(
         "device": described_device(plan),
         "recipe": recipe.name,
         "strategy": recipe.train.strategy,
-        "images": {"met": len(catalog.rows), **counts},
+        "images": {"met": len(catalog.rows)} | dict(counts),
         "splits": splits.counts(),
     }
     record.save()
@@ -296,9 +329,9 @@ def _recipe(
     from fieldmark.recipe import load_recipe, override
 
     recipe = override(load_recipe(name), overrides)
-    flags = {"backbone": backbone, "weights": weights}
-    given = {key: value for key, value in flags.items() if value is not None}
-    return replace(recipe, model=replace(recipe.model, **given))
+    given = {"backbone": backbone, "weights": weights}
+    flags: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
+    return replace(recipe, model=replace(recipe.model, **flags))
 
 
 def _require_folder(root: Path) -> None:

@@ -41,7 +41,9 @@ def test_no_two_formats_share_an_extension() -> None:
     assert all(name.startswith(".") and name == name.lower() for name in extensions)
 
 
-@pytest.mark.parametrize("text", [b"Pictures of my dog", b"P5", b"P9 1 1", b"GIF88a", b"RIFF1234WAVE"])
+@pytest.mark.parametrize(
+    "text", [b"Pictures of my dog", b"P5", b"P9 1 1", b"GIF88a", b"RIFF1234WAVE"]
+)
 def test_text_that_begins_almost_like_an_image_is_none(text: bytes) -> None:
     with pytest.raises(UnreadableImage, match="not an image"):
         recognise(text)

@@ -1,4 +1,4 @@
-"""decode: any photo upright as RGB, or the reason why not; never a warning, never half a picture."""
+"""Any photo comes out upright as RGB, or else the reason; never a warning or half a picture."""
 
 import io
 import struct
@@ -251,6 +251,14 @@ def test_a_jpeg_whose_end_was_never_written_is_called_truncated() -> None:
         decode(content[:-60] + bytes(60))
 
 
+def photo_or_reason(content: bytes, *, max_pixels: int) -> str:
+    """Return the mode of the photo or the reason; any other exception comes through."""
+    try:
+        return decode(content, max_pixels=max_pixels).image.mode
+    except UnreadableImage as error:
+        return str(error)
+
+
 @settings(max_examples=150, deadline=None)
 @given(data=st.data(), name=st.sampled_from(sorted(set(ENCODINGS) - {"avif"})))
 def test_flipped_bytes_give_a_photo_or_a_reason_and_never_a_warning(
@@ -261,20 +269,16 @@ def test_flipped_bytes_give_a_photo_or_a_reason_and_never_a_warning(
         content[position] = data.draw(st.integers(0, 255))
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        try:
-            # A low limit, so that a size made large by chance costs no time.
-            assert decode(bytes(content), max_pixels=1_000_000).image.mode == "RGB"
-        except UnreadableImage as error:
-            assert str(error)
+        # A low limit, so that a size made large by chance costs no time.
+        told = photo_or_reason(bytes(content), max_pixels=1_000_000)
+    assert told == "RGB" or len(told) > len("RGB")
     assert caught == []
 
 
 @given(st.binary(max_size=400))
 def test_any_bytes_give_a_photo_or_a_reason(content: bytes) -> None:
-    try:
-        assert decode(content, max_pixels=1_000_000).image.mode == "RGB"
-    except UnreadableImage as error:
-        assert str(error)
+    told = photo_or_reason(content, max_pixels=1_000_000)
+    assert told == "RGB" or len(told) > len("RGB")
 
 
 def test_odd_tiffs_decode_silently_on_many_threads() -> None:

@@ -131,7 +131,9 @@ def test_every_path_has_a_place_in_any_folder(paths: list[list[str]]) -> None:
 
 
 def test_every_file_is_found_and_sorted(tmp_path: Path) -> None:
-    put(tmp_path, "dog/1.jpg", "cat/b/1.jpg", "cat/a.jpg", "Cat/1.jpg", "cat/noextension", "top.png")
+    put(
+        tmp_path, "dog/1.jpg", "cat/b/1.jpg", "cat/a.jpg", "Cat/1.jpg", "cat/noextension", "top.png"
+    )
     (tmp_path / "empty").mkdir()
     files, layout = find_files(tmp_path)
     assert [file.path for file in files] == [
@@ -187,9 +189,7 @@ def test_what_is_no_photo_by_its_name_is_listed_with_the_reason(
         ("../dog/1.jpg", ""),
     ],
 )
-def test_links_are_followed_to_files_inside_only(
-    tmp_path: Path, target: str, problem: str
-) -> None:
+def test_links_are_followed_to_files_inside_only(tmp_path: Path, target: str, problem: str) -> None:
     root, outside = tmp_path / "photos", tmp_path / "outside"
     put(root, "cat/1.jpg", "dog/1.jpg")
     put(outside, "secret.jpg")

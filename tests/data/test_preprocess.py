@@ -53,7 +53,7 @@ def test_squash_is_pillows_resize(interpolation: str) -> None:
 def test_a_photo_of_the_right_size_is_not_touched() -> None:
     image = noise(24, 24)
     for resize in ("squash", "crop", "pad"):
-        pixels = Preprocess(size_px=24, resize=resize).to_pixels(image)  # type: ignore[arg-type]
+        pixels = Preprocess(size_px=24, resize=resize).to_pixels(image)
         assert np.array_equal(pixels, np.asarray(image))
 
 
@@ -138,7 +138,7 @@ def test_normalise_keeps_the_memory_format(num_images: int) -> None:
 
 def test_gradients_pass_through_normalise() -> None:
     images = torch.full((1, 3, 8, 8), 100.0, requires_grad=True)
-    Preprocess(size_px=8, std=(0.5, 0.25, 1.0)).normalise(images).sum().backward()
+    Preprocess(size_px=8, std=(0.5, 0.25, 1.0)).normalise(images).sum().backward()  # type: ignore[no-untyped-call]
     assert images.grad is not None
     np.testing.assert_allclose(images.grad[0, :, 0, 0], [2 / 255, 4 / 255, 1 / 255], rtol=1e-6)
 
@@ -190,7 +190,7 @@ def test_json_that_is_not_valid_is_refused() -> None:
 def test_values_out_of_range_are_refused_by_name(values: dict[str, object], told: str) -> None:
     for owner in (Preprocess, DataConfig):
         with pytest.raises(RecipeError, match=told):
-            owner(**values)
+            owner(**values)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("std", [(0.0, 1.0, 1.0), (1.0, 1.0), (float("nan"), 1.0, 1.0), [1, 1, 1]])
@@ -204,6 +204,7 @@ def test_a_config_may_leave_everything_open() -> None:
 
 
 def test_torch_is_not_imported_until_it_is_needed() -> None:
-    code = "import sys, fieldmark.data.preprocess, fieldmark.data.augment; print('torch' in sys.modules)"
+    modules = "fieldmark.data.preprocess, fieldmark.data.augment, fieldmark.data.scan"
+    code = f"import sys, {modules}; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

@@ -43,6 +43,12 @@ def make_run(tmp_path: Path) -> MakeRun:
     return make
 
 
+@pytest.fixture(scope="module")
+def quick_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that makes mistakes, for tests that only read it."""
+    return build_run(tmp_path_factory.mktemp("quick") / "run", skill=1.0)
+
+
 def build_run(
     run: Path,
     *,
@@ -64,7 +70,7 @@ def build_run(
     _write_data(folder, made, excluded=excluded, repaired=repaired)
     predictions = _predictions(made, classes=classes, skill=skill)
     write_predictions(folder.predictions_csv, predictions)
-    evaluation = evaluate(predictions.of_split("test"), num_resamples=100)
+    evaluation = evaluate(predictions.of_split("test"), num_resamples=20)
     write_json(folder.evaluation_json, evaluation.to_json())
     _write_recipe(folder, strategy=strategy)
     _write_layers(folder, num_classes=len(classes), strategy=strategy)

@@ -58,7 +58,13 @@ def test_layers_are_grouped_by_the_top_of_their_name_in_order() -> None:
 def test_a_top_that_holds_nearly_all_layers_is_divided_once() -> None:
     names = ["backbone.stem.conv", "backbone.stage.0.a", "backbone.stage.1.a", "backbone.norm"]
     blocks = group_layers([layer(name) for name in [*names, "head"]])
-    assert [b.name for b in blocks] == ["backbone.stem", "backbone.stage", "backbone.norm", "head"]
+    assert [b.name for b in blocks] == ["stem", "stage", "norm", "head"]
+    assert blocks[1].num_layers == 2
+
+
+def test_blocks_of_one_name_at_two_levels_stay_apart() -> None:
+    blocks = group_layers([layer(f"backbone.{name}") for name in "abcd"] + [layer("a")])
+    assert [b.name for b in blocks] == ["backbone", "b", "c", "d", "a"]
 
 
 @given(st.lists(st.tuples(st.sampled_from(["a", "a.b", "a.c.d", "e.f", "g"]), st.integers(0, 99))))
@@ -163,6 +169,17 @@ def test_trainable_may_be_yes_no_or_a_number(make_run: MakeRun, column: str, lea
     assert read_content(run).blocks[0].trainable_parameters == learned
 
 
+@pytest.mark.parametrize(("orientation", "turn"), [("exif", True), ("stored", False)])
+def test_thumbnails_learn_how_the_run_read_orientation(
+    make_run: MakeRun, orientation: str, turn: bool
+) -> None:
+    run = make_run()
+    resolved = RunFolder(run).resolved_toml
+    text = resolved.read_text().replace("[data]\n", f'[data]\norientation = "{orientation}"\n')
+    resolved.write_text(text)
+    assert read_content(run).turn_upright is turn
+
+
 def test_near_copies_are_counted_by_their_group(make_run: MakeRun) -> None:
     run = make_run()
     splits = RunFolder(run).splits_csv
@@ -200,7 +217,12 @@ def test_tables_that_not_every_run_writes_may_be_missing(make_run: MakeRun, name
     run = make_run()
     (run / name).unlink()
     content = read_content(run)
-    assert not {"history.csv": content.epochs, "probe.csv": content.strengths, "layers.csv": content.layers}[name]  # fmt: skip
+    rows = {
+        "history.csv": content.epochs,
+        "probe.csv": content.strengths,
+        "layers.csv": content.layers,
+    }
+    assert rows[name] == ()
 
 
 def test_a_run_of_a_newer_fieldmark_is_refused(make_run: MakeRun) -> None:

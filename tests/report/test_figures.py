@@ -3,6 +3,7 @@
 import math
 import re
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 
 import pytest
 
@@ -95,6 +96,13 @@ def test_missing_validation_is_drawn_as_a_gap() -> None:
     unmeasured = [epoch(i, val_loss=math.nan, val_accuracy=math.nan) for i in (1, 2)]
     loss = epoch_charts(unmeasured)[0].svg
     assert "nan" not in loss.lower()
+
+
+def test_a_line_at_100_percent_stands_near_the_top() -> None:
+    perfect = [replace(strength(l2, chosen=l2 == 0.1), val_accuracy=1.0) for l2 in (0.01, 0.1)]
+    root = ET.fromstring(strength_charts(perfect)[0].svg)
+    (place,) = [element for element in root.iter("text") if element.text == "100 %"]
+    assert float(place.get("y", "inf")) < 60
 
 
 def test_the_chosen_strength_is_marked_in_both_charts() -> None:

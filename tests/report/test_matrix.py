@@ -39,10 +39,12 @@ def test_one_mistake_in_a_thousand_still_shows() -> None:
 def test_classes_without_mistakes_give_way_first(extra: int) -> None:
     size = MAX_CLASSES + extra
     counts = [[5 if i == j else 0 for j in range(size)] for i in range(size)]
+    counts[-3][-3] = 500  # often right is no reason to stay
     counts[-1][-2] = 2
     matrix = confusion_rows(counts, classes=[f"class {i}" for i in range(size)])
     assert len(matrix.rows) == MAX_CLASSES
     assert all(len(row.cells) == MAX_CLASSES for row in matrix.rows)
     assert matrix.num_hidden == extra
+    assert (f"class {size - 3}" in matrix.names) == (extra == 0)
     assert matrix.names[-2:] == (f"class {size - 2}", f"class {size - 1}")
     assert matrix.rows[-1].cells[-2].count == 2

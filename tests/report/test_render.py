@@ -8,6 +8,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -62,9 +63,9 @@ def report(run: Path) -> str:
     return write_report(run).read_text("utf-8")
 
 
-@pytest.fixture
-def quick(make_run: MakeRun) -> str:
-    return report(make_run(skill=1.0))
+@pytest.fixture(scope="module")
+def quick(quick_run: Path) -> str:
+    return report(quick_run)
 
 
 def test_the_report_lies_in_the_run_folder(make_run: MakeRun) -> None:
@@ -129,10 +130,9 @@ def test_names_are_text_never_markup_or_mathematics(make_run: MakeRun) -> None:
     assert "<u>odd</u>" in page.text
 
 
-def test_the_headline_says_what_the_accuracy_means(make_run: MakeRun) -> None:
-    run = make_run(skill=1.0)
-    text = Page(report(run)).text.replace("\u00a0", " ")
-    evaluation = json.loads(RunFolder(run).evaluation_json.read_text())
+def test_the_headline_says_what_the_accuracy_means(quick: str, quick_run: Path) -> None:
+    text = Page(quick).text.replace("\u00a0", " ")
+    evaluation = json.loads(RunFolder(quick_run).evaluation_json.read_text())
     accuracy, pair = evaluation["accuracy"]["value"], evaluation["most_confused"][0]
     assert f"{100 * accuracy:.1f} %" in text
     assert f"expect about {round(100 * accuracy)} to be named right" in text
@@ -231,7 +231,7 @@ def test_tables_pictures_and_figures_can_be_read_aloud(quick: str) -> None:
         named = attributes.get("role") == "img" and attributes.get("aria-label")
         assert named or attributes.get("aria-hidden") == "true"
     headings = [int(tag[1]) for tag, _ in page.elements if re.fullmatch("h[1-6]", tag)]
-    steps = [after - before for before, after in zip(headings, headings[1:], strict=False)]
+    steps = [after - before for before, after in pairwise(headings)]
     assert headings.count(1) == 1
     assert max(steps) <= 1
 

@@ -25,6 +25,20 @@ def test_names_with_line_ends_and_commas_come_back_whole(tmp_path: Path) -> None
     assert [row["path"] for row in read_table(path, columns=("path",))] == names
 
 
+def test_a_carriage_return_in_a_name_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_bytes(b'path,label\n"Icon\r",a\n"b\r\nc",a\n')
+    rows = read_table(path, columns=("path",))
+    assert [row["path"] for row in rows] == ["Icon\r", "b\r\nc"]
+
+
+def test_what_is_not_a_table_is_named_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_bytes(b"path,label\na\rb,c\n")
+    with pytest.raises(RunError, match=r"table\.csv, line 2"):
+        read_table(path, columns=("path",))
+
+
 def test_a_missing_column_is_named(tmp_path: Path) -> None:
     path = tmp_path / "table.csv"
     path.write_text("path,label\n")

@@ -15,11 +15,13 @@ from fieldmark.report.entries import Photo
 from fieldmark.report.thumbnails import Thumbnail, read_thumbnail, read_thumbnails
 
 
-def save(root: Path, name: str, *, size: tuple[int, int] = (400, 300), **options: object) -> Photo:
+def save(
+    root: Path, name: str, *, size: tuple[int, int] = (400, 300), exif: Image.Exif | None = None
+) -> Photo:
     pixels = np.random.default_rng(5).integers(0, 255, size=(size[1], size[0], 3))
     path = root / name
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(pixels.astype(np.uint8)).save(path, **options)
+    Image.fromarray(pixels.astype(np.uint8)).save(path, exif=exif or Image.Exif())
     return Photo(path=name, sha256=hashlib.sha256(path.read_bytes()).hexdigest())
 
 
@@ -50,6 +52,16 @@ def test_a_thumbnail_stands_upright_and_tells_no_place(tmp_path: Path) -> None:
     image = opened(read_thumbnail(tmp_path, photo))
     assert image.height > image.width
     assert not image.getexif()
+
+
+@pytest.mark.parametrize("turn", [True, False])
+def test_thumbnails_are_turned_as_the_run_turned_its_photos(tmp_path: Path, turn: bool) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    photo = save(tmp_path, "cat/1.jpg", size=(400, 100), exif=exif)
+    result = read_thumbnails(tmp_path, [photo], executor=SerialExecutor(), turn_upright=turn)
+    image = result.images[photo.path]
+    assert (image.height > image.width) is turn
 
 
 def test_extreme_shapes_are_cut_for_display(tmp_path: Path) -> None:

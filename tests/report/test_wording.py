@@ -141,6 +141,8 @@ def test_device_tells_what_matters_for_speed(facts: dict[str, object], text: str
         ([], "none"),
         ({}, "none"),
         ({"depth": 3}, "depth = 3"),
+        ({"layers": [1, 2], "act": "relu"}, "layers = [1, 2], act = relu"),
+        ([[0.1, 0.2], [0.3]], "[0.1, 0.2], [0.3]"),
         ("", "none"),
         ("adamw", "adamw"),
         (0, "0"),
@@ -151,7 +153,8 @@ def test_settings_are_written_for_people(value: object, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(0.0, "0.0000"), (0.25691, "0.2569"), (0.0000312, "3.1e-05")]
+    ("value", "text"),
+    [(0.0, "0.0000"), (0.25691, "0.2569"), (0.00599, "0.0060"), (0.0000312, "3.1e-05")],
 )
 def test_a_tiny_loss_is_not_shown_as_zeros(value: float, text: str) -> None:
     assert wording.loss(value) == text

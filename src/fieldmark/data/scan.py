@@ -66,7 +66,7 @@ def scan(
         progress.advance()
     catalog = Catalog(root=root.resolve(), rows=tuple(rows[path] for path in sorted(rows)))
     progress.finish(summarise(catalog))
-    catalog = replace(catalog, notes=(*layout.notes(), *_note_turned(catalog)))
+    catalog = replace(catalog, notes=layout.notes())
     for note in catalog.notes:
         progress.note(note)
     return catalog, store
@@ -82,16 +82,9 @@ def summarise(catalog: Catalog) -> str:
     )
 
 
-def _note_turned(catalog: Catalog) -> tuple[str, ...]:
-    """Say how many photos were turned, since tags that outlive an editor turn them wrongly."""
-    num_turned = sum(TURNED in row.reason for row in catalog.usable)
-    if not num_turned:
-        return ()
-    note = (
-        f"{num_turned:,} of {len(catalog.usable):,} photos are turned as their metadata says. If "
-        'they now lie on their side, the metadata is stale: set data.orientation to "stored".'
-    )
-    return (note,)
+def turned_paths(catalog: Catalog) -> tuple[str, ...]:
+    """Return the usable photos that were turned as their metadata says, sorted."""
+    return tuple(row.path for row in catalog.usable if TURNED in row.reason)
 
 
 def _require_folder(root: Path) -> None:

@@ -58,9 +58,7 @@ def _no_photos(catalog: Catalog) -> str:
     text = f"No usable photo in {catalog.root}"
     if not catalog.rows:
         return f"{text}: the folder is empty. {_HOW}"
-    loose = [
-        row for row in catalog.rows if row.reason == NO_CLASS and has_image_name(row.path)
-    ]
+    loose = [row for row in catalog.rows if row.reason == NO_CLASS and has_image_name(row.path)]
     if loose:
         text += f": {len(loose):,} photos lie in no class folder, such as {loose[0].path}"
     else:

@@ -73,7 +73,13 @@ def _fold_pair(network: nn.Module, norm_name: str, conv: nn.Conv2d) -> None:
     assert norm.running_mean is not None
     assert norm.running_var is not None
     conv.weight, conv.bias = fuse_conv_bn_weights(
-        conv.weight, conv.bias, norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias
+        conv.weight,
+        conv.bias,
+        norm.running_mean,
+        norm.running_var,
+        norm.eps,
+        norm.weight,
+        norm.bias,
     )
     parent, _, attribute = norm_name.rpartition(".")
     # timm's normalisations carry their activation; what remains of them is just that.

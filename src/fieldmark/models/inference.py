@@ -82,9 +82,7 @@ class Predictor:
         on_batch: Callable[[int], None] | None = None,
     ) -> NDArray[np.float32]:
         """Return logits_NC (float32) of uint8 photos; arguments as of `features`."""
-        return self.logits_of_features(
-            self.features(pixels_MHWC, rows_N=rows_N, on_batch=on_batch)
-        )
+        return self.logits_of_features(self.features(pixels_MHWC, rows_N=rows_N, on_batch=on_batch))
 
     def _features(self, batch_NHWC: NDArray[np.uint8]) -> Tensor:
         with torch.inference_mode():
@@ -100,9 +98,7 @@ def choose_device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def choose_precision(
-    network: nn.Module, *, asked: str, device: torch.device
-) -> tuple[str, str]:
+def choose_precision(network: nn.Module, *, asked: str, device: torch.device) -> tuple[str, str]:
     """Return ("float32" or "bfloat16", the reason) for what a network shall compute in.
 
     The rule depends on the hardware and the network alone, never on a timing, so that the same

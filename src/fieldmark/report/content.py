@@ -65,6 +65,7 @@ def read_content(run: Path) -> ReportContent:
     evaluation = Evaluation.from_json(read_json(folder.evaluation_json))
     predictions = read_predictions(folder.predictions_csv).of_split(evaluation.split)
     catalog = read_catalog(folder.catalog_csv, root=Path(facts.photos))
+    resolved = read_toml(folder.resolved_toml)
     layers = _layers(folder.layers_csv)
     mistakes = find_mistakes(predictions, digests={row.path: row.sha256 for row in catalog.usable})
     return ReportContent(
@@ -78,7 +79,8 @@ def read_content(run: Path) -> ReportContent:
         confusion=evaluation.confusion,
         mix_ups=_mix_ups(evaluation),
         photos=_photos(catalog, splits=folder.splits_csv),
-        settings=list_settings(read_toml(folder.resolved_toml)),
+        settings=list_settings(resolved),
+        turn_upright=resolved.get("data", {}).get("orientation") != "stored",
         layers=layers,
         blocks=group_layers(layers),
         epochs=_epochs(folder.history_csv),
@@ -117,15 +119,16 @@ def group_layers(layers: Sequence[Layer]) -> tuple[Block, ...]:
     """Group leaf layers by the top of their dotted name, in the order of the network.
 
     `layer1.0.conv1` belongs to `layer1`. Where one top holds nearly all layers, as `backbone`
-    may, its next level is used.
+    may, its next level is used and the top itself is left out of the names.
     """
     tops = Counter(layer.name.partition(".")[0] for layer in layers)
     divided = {top for top, times in tops.items() if times > DIVIDED_SHARE * len(layers)}
     groups: dict[str, list[Layer]] = {}
     for layer in layers:
-        parts = layer.name.split(".")
-        depth = 2 if parts[0] in divided else 1
-        groups.setdefault(".".join(parts[:depth]), []).append(layer)
+        top, _, below = layer.name.partition(".")
+        inner = below.partition(".")[0]
+        is_divided = top in divided and inner and inner not in tops
+        groups.setdefault(inner if is_divided else top, []).append(layer)
     return tuple(
         Block(
             name=name,

@@ -193,6 +193,8 @@ class ReportContent:
     mix_ups: tuple[MixUp, ...]
     photos: Photos
     settings: tuple[Setting, ...]
+    turn_upright: bool
+    """Whether the run turned photos as their metadata says, so that thumbnails do the same."""
     layers: tuple[Layer, ...]
     blocks: tuple[Block, ...]
     epochs: tuple[Epoch, ...]

@@ -38,6 +38,9 @@ LETTER_PX = 7.0
 """Average width of a letter at 12 px in common system fonts, a little generous."""
 
 MAX_TICKS = 6
+HEADROOM = 0.04
+"""Room above 100 %, as a share of what is shown below it, so that a line there is seen whole."""
+
 MAX_MARKED_POINTS = 20
 """Curves with more points than this are drawn without a dot on each."""
 
@@ -147,6 +150,8 @@ def _epoch_chart(name: str, title: str, *, xs: Sequence[float], lines: Sequence[
     figure, axes = _curves(xs, lines, shares="accuracy" in name)
     axes.set_xlabel("epoch")
     axes.xaxis.set_major_locator(MaxNLocator(nbins=MAX_TICKS, integer=True))
+    if len(lines) > 1:
+        _legend(figure, left_px=LEFT_PX)
     return _chart(figure, name=name, title=title)
 
 
@@ -162,7 +167,8 @@ def _strength_chart(
     axes.set_xticks(xs[::step], [strength_label(s.l2) for s in ordered[::step]])
     for x, strength in zip(xs, ordered, strict=True):
         if strength.chosen:
-            _mark_chosen(axes, x)
+            axes.axvline(x, color=Ink.MARK, linestyle=":", linewidth=1.5, label="chosen")
+    _legend(figure, left_px=LEFT_PX)
     return _chart(figure, name=name, title=title)
 
 
@@ -173,8 +179,8 @@ def _chart(figure: Figure, *, name: str, title: str) -> Chart:
 
 def _pair(train: Sequence[float], validation: Sequence[float]) -> list[Line]:
     return [
-        Line(name="training photos", ys=train, ink=Ink.TRAIN),
-        Line(name="validation photos", ys=validation, ink=Ink.VALIDATION, dash="--"),
+        Line(name="training", ys=train, ink=Ink.TRAIN),
+        Line(name="validation", ys=validation, ink=Ink.VALIDATION, dash="--"),
     ]
 
 
@@ -189,28 +195,13 @@ def _curves(xs: Sequence[float], lines: Sequence[Line], *, shares: bool) -> tupl
     axes.yaxis.set_major_locator(MaxNLocator(nbins=MAX_TICKS))
     if shares:
         axes.yaxis.set_major_formatter(FuncFormatter(_percent_tick))
-    if len(lines) > 1:
-        _legend(figure, left_px=LEFT_PX)
+        low, high = axes.get_ylim()
+        axes.set_ylim(low, min(high, 1 + HEADROOM * (1 - low)))
     return figure, axes
 
 
 def _percent_tick(value: float, _position: int | None) -> str:
     return f"{100 * value:.10g} %" if abs(value) <= 1 else ""
-
-
-def _mark_chosen(axes: Axes, x: float) -> None:
-    axes.axvline(x, color=Ink.MARK, linestyle=":", linewidth=1.5)
-    left, right = axes.get_xlim()
-    on_left = x - left > (right - left) / 2
-    axes.annotate(
-        "chosen",
-        (x, 0.0),
-        xycoords=("data", "axes fraction"),
-        xytext=(-5 if on_left else 5, 6),
-        textcoords="offset points",
-        ha="right" if on_left else "left",
-        color=Ink.MARK,
-    )
 
 
 def _stack_bars(axes: Axes, counts: Sequence[ClassCount]) -> None:

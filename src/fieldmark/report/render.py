@@ -55,7 +55,12 @@ def write_report(run: Path) -> Path:
     """
     content = read_content(run)
     root = Path(content.run.photos) if content.run.photos else None
-    thumbnails = read_thumbnails(root, photos_shown(content), executor=ThreadExecutor())
+    thumbnails = read_thumbnails(
+        root,
+        photos_shown(content),
+        executor=ThreadExecutor(),
+        turn_upright=content.turn_upright,
+    )
     page = RunFolder(run).report_html
     write_text(page, render(content, thumbnails=thumbnails))
     return page

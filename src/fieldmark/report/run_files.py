@@ -9,7 +9,7 @@ import io
 import json
 import math
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,21 +42,29 @@ def read_table(path: Path, *, columns: tuple[str, ...]) -> list[dict[str, str]]:
         RunError: The file is missing, a column is missing, or a row has the wrong length.
     """
     rows = csv.reader(io.StringIO(_read_text(path), newline=""))
-    header = next(rows, [])
-    if missing := [column for column in columns if column not in header]:
-        raise RunError(
-            f"{path} has no column {', '.join(missing)}; it has {', '.join(header) or 'none'}. "
-            "Run the training again, or restore the file."
-        )
-    table = []
-    for row in rows:
-        if len(row) != len(header):
+    try:
+        header = next(rows, [])
+        if missing := [column for column in columns if column not in header]:
             raise RunError(
-                f"{path}, line {rows.line_num}: {len(row)} values where the header has "
-                f"{len(header)}. Run the training again, or restore the file."
+                f"{path} has no column {', '.join(missing)}; it has "
+                f"{', '.join(header) or 'none'}. Run the training again, or restore the file."
             )
-        table.append(dict(zip(header, row, strict=True)))
-    return table
+        return [
+            _by_column(row, header=header, where=f"{path}, line {rows.line_num}") for row in rows
+        ]
+    except csv.Error as error:
+        raise RunError(
+            f"{path}, line {rows.line_num}: {error}. Run the training again, or restore the file."
+        ) from error
+
+
+def _by_column(row: Sequence[str], *, header: Sequence[str], where: str) -> dict[str, str]:
+    if len(row) != len(header):
+        raise RunError(
+            f"{where}: {len(row)} values where the header has {len(header)}. Run the training "
+            "again, or restore the file."
+        )
+    return dict(zip(header, row, strict=True))
 
 
 def read_optional_table(path: Path, *, columns: tuple[str, ...]) -> list[dict[str, str]]:

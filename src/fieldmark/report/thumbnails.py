@@ -11,6 +11,7 @@ import hashlib
 import io
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 from fieldmark.base.errors import DataError
@@ -53,7 +54,11 @@ class Thumbnails:
 
 
 def read_thumbnails(
-    root: Path | None, photos: Iterable[Photo], *, executor: Executor
+    root: Path | None,
+    photos: Iterable[Photo],
+    *,
+    executor: Executor,
+    turn_upright: bool = True,
 ) -> Thumbnails:
     """Read, decode and reduce photos; what cannot be read is counted, never an error.
 
@@ -61,13 +66,15 @@ def read_thumbnails(
         root: The photos folder, or None if it is not known.
         photos: What to show, the most important first: they are kept when space runs out.
         executor: Maps over the photos.
+        turn_upright: Follow the orientation in the metadata, as the run did or did not.
     """
     wanted = list({photo.path: photo for photo in photos}.values())
     if root is None or not root.is_dir():
         return Thumbnails(images={}, moved=True, num_missing=len(wanted))
     images: dict[str, Thumbnail] = {}
     total = num_missing = 0
-    made = executor.map(lambda photo: read_thumbnail(root, photo), wanted)
+    read = partial(read_thumbnail, root, turn_upright=turn_upright)
+    made = executor.map(read, wanted)
     for photo, image in zip(wanted, made, strict=True):
         if image is None:
             num_missing += 1
@@ -77,7 +84,7 @@ def read_thumbnails(
     return Thumbnails(images=images, moved=False, num_missing=num_missing)
 
 
-def read_thumbnail(root: Path, photo: Photo) -> Thumbnail | None:
+def read_thumbnail(root: Path, photo: Photo, *, turn_upright: bool = True) -> Thumbnail | None:
     """Return one photo reduced to at most 208 × 112 px, its shape kept.
 
     None if the file is gone, cannot be read, lies outside `root`, or has changed since the run.
@@ -89,7 +96,7 @@ def read_thumbnail(root: Path, photo: Photo) -> Thumbnail | None:
         content = (root / place).read_bytes()
         if photo.sha256 and hashlib.sha256(content).hexdigest() != photo.sha256:
             return None
-        image = decode(content).image
+        image = decode(content, turn_upright=turn_upright).image
     except (OSError, DataError):
         return None
     image.thumbnail((MAX_WIDTH_PX, MAX_HEIGHT_PX))

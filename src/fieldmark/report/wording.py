@@ -15,6 +15,7 @@ NO_BREAK_SPACE = "\u00a0"
 COARSE_WIDTH = 0.02
 """Intervals narrower than this are told per 1,000 photos, since per 100 the ends would coincide."""
 
+TINY_LOSS = 1e-4
 SHORT_S = 10
 MINUTE_S = 60
 HOUR_S = 3600
@@ -54,7 +55,7 @@ CHART_CAPTIONS: Mapping[str, str] = {
     ),
     "epoch-accuracy": (
         "The validation photos are not learned from; they show how well it does on new ones. "
-        "Training photos are altered at random as they are shown, so their line can be lower."
+        "Where training photos are altered at random as they are shown, their line can be lower."
     ),
     "epoch-lr": (
         "The size of the steps in which it learns. A common plan starts small, grows, and ends "
@@ -66,7 +67,7 @@ CHART_CAPTIONS: Mapping[str, str] = {
     ),
     "strength-loss": (
         "The loss also counts how sure the answers are, so it tells strengths of equal accuracy "
-        "apart. The strength with the lowest validation loss is chosen."
+        "apart. Why the marked one was chosen stands beside l2 in the recipe."
     ),
 }
 """What to see in each chart of learning."""
@@ -86,7 +87,7 @@ def percent(share: float, *, decimals: int = 1) -> str:
 
 def loss(value: float) -> str:
     """Return a loss with four decimals, or with two digits where that would show only zeros."""
-    return f"{value:.4f}" if value >= 0.01 or value == 0 else f"{value:.2g}"
+    return f"{value:.4f}" if value >= TINY_LOSS or value == 0 else f"{value:.2g}"
 
 
 def interval(estimate: Estimate) -> str:
@@ -171,9 +172,14 @@ def setting(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list):
-        return ", ".join(setting(item) for item in value) or "none"
+        return ", ".join(map(_within, value)) or "none"
     if isinstance(value, Mapping):
-        return ", ".join(f"{key} = {setting(item)}" for key, item in value.items()) or "none"
+        return ", ".join(f"{key} = {_within(item)}" for key, item in value.items()) or "none"
     if isinstance(value, float):
         return f"{value:g}"
     return str(value) or "none"
+
+
+def _within(value: object) -> str:
+    """Bracket a list within a list or a table, so that its commas are its own."""
+    return f"[{setting(value)}]" if isinstance(value, list | Mapping) else setting(value)

@@ -201,7 +201,9 @@ class _Loop:
             images_per_second=num_photos / seconds,
         )
 
-    def _step(self, photos: Photos, chosen: NDArray[np.int64], *, lr: float) -> tuple[Tensor, Tensor]:
+    def _step(
+        self, photos: Photos, chosen: NDArray[np.int64], *, lr: float
+    ) -> tuple[Tensor, Tensor]:
         """Take one step; return the detached float32 logits_NC and labels_N of its batch."""
         images_NCHW, labels_N = self._batch(photos, chosen)
         with torch.autocast(
@@ -218,7 +220,9 @@ class _Loop:
 
     def _batch(self, photos: Photos, chosen: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
         # A permuted NHWC array already is channels_last in memory.
-        pixels_NCHW = torch.from_numpy(photos.pixels_MHWC[photos.rows_N[chosen]]).permute(0, 3, 1, 2)
+        pixels_NCHW = torch.from_numpy(photos.pixels_MHWC[photos.rows_N[chosen]]).permute(
+            0, 3, 1, 2
+        )
         labels_N = torch.from_numpy(photos.labels_N[chosen]).to(self.device)
         augmented = augment(pixels_NCHW.to(self.device), self.augmentation, self.generator)
         return self.classifier.preprocess.normalise(augmented, dtype=torch.float32), labels_N

@@ -32,12 +32,13 @@ class ProbeConfig:
 
     l2: float | str = "auto"
     """Strength of the squared penalty on the weights, beside the mean loss; "auto" tries nine."""
+
     def __post_init__(self) -> None:
         """Check ranges."""
         if isinstance(self.l2, str) and self.l2 != "auto":
             raise RecipeError(f"probe.l2 is '{self.l2}'; allowed: a number over 0, or \"auto\".")
         if not isinstance(self.l2, str) and not 0 < self.l2 < float("inf"):
-            raise RecipeError(f"probe.l2 is {self.l2}; allowed: a number over 0, or \"auto\".")
+            raise RecipeError(f'probe.l2 is {self.l2}; allowed: a number over 0, or "auto".')
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +69,8 @@ class ProbeTrial:
     train_loss: float
     train_accuracy: float
     val_loss: float
+    val_loss_error: float
+    """Standard error of `val_loss` over the validation photos."""
     val_accuracy: float
     head: LinearHead
 
@@ -91,22 +94,33 @@ def fit_probe(
     num_classes: int,
     on_trial: Callable[[ProbeTrial], None],
 ) -> Probe:
-    """Fit a head for each strength, choose by validation loss, and fit the chosen one on both.
+    """Fit a head for each strength, choose one on validation (see `choose`), refit it on both.
 
-    Ties go to the stronger penalty. `on_trial` is called after each strength.
+    `on_trial` is called after each strength.
     """
     strengths = L2_TRIED if isinstance(config.l2, str) else (config.l2,)
     trials: list[ProbeTrial] = []
     for l2, head in _heads(train, strengths=strengths, num_classes=num_classes):
         trials.append(_trial(l2, head, train, validation))
         on_trial(trials[-1])
-    chosen = min(trials, key=lambda trial: trial.val_loss)
+    chosen = choose(trials)
     both = Labelled(
         features_NF=np.concatenate([train.features_NF, validation.features_NF]),
         labels_N=np.concatenate([train.labels_N, validation.labels_N]),
     )
     ((_, head),) = _heads(both, strengths=(chosen.l2,), num_classes=num_classes)
     return Probe(trials=trials, chosen=chosen, head=head)
+
+
+def choose(trials: Sequence[ProbeTrial]) -> ProbeTrial:
+    """Return the strongest penalty whose validation loss is within one error of the lowest.
+
+    The one-standard-error rule (Hastie, Tibshirani and Friedman 2009, section 7.10): differences
+    smaller than the noise of the validation photos are no reason to trust the weights more.
+    """
+    best = min(trials, key=lambda trial: trial.val_loss)
+    limit = best.val_loss + best.val_loss_error
+    return max((trial for trial in trials if trial.val_loss <= limit), key=lambda trial: trial.l2)
 
 
 def _heads(
@@ -149,11 +163,13 @@ def _head_on_raw_features(
 def _trial(l2: float, head: LinearHead, train: Labelled, validation: Labelled) -> ProbeTrial:
     train_logits_NC = head.logits(train.features_NF)
     val_logits_NC = head.logits(validation.features_NF)
+    val_losses_N = negative_log_likelihood(val_logits_NC, validation.labels_N)
     return ProbeTrial(
         l2=l2,
-        train_loss=_loss(train_logits_NC, train.labels_N),
+        train_loss=float(negative_log_likelihood(train_logits_NC, train.labels_N).mean()),
         train_accuracy=_accuracy(train_logits_NC, train.labels_N),
-        val_loss=_loss(val_logits_NC, validation.labels_N),
+        val_loss=float(val_losses_N.mean()),
+        val_loss_error=float(val_losses_N.std() / np.sqrt(len(val_losses_N))),
         val_accuracy=_accuracy(val_logits_NC, validation.labels_N),
         head=head,
     )
@@ -161,7 +177,3 @@ def _trial(l2: float, head: LinearHead, train: Labelled, validation: Labelled) -
 
 def _accuracy(logits_NC: NDArray[np.float64], labels_N: NDArray[np.int64]) -> float:
     return float((logits_NC.argmax(axis=1) == labels_N).mean())
-
-
-def _loss(logits_NC: NDArray[np.float64], labels_N: NDArray[np.int64]) -> float:
-    return float(negative_log_likelihood(logits_NC, labels_N).mean())

@@ -37,9 +37,7 @@ class Pictures:
     def of_split(self, name: str) -> Photos:
         """Return the photos of one split."""
         rows_N = self.rows[name]
-        return Photos(
-            pixels_MHWC=self.pixels_MHWC, rows_N=rows_N, labels_N=self.labels_M[rows_N]
-        )
+        return Photos(pixels_MHWC=self.pixels_MHWC, rows_N=rows_N, labels_N=self.labels_M[rows_N])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,137 @@
+"""Planning: a recipe with every value settled before any photo is read.
+
+In: a recipe. Out: a `Plan` that names the backbone, its weights, the preprocessing and the device,
+with the reason of each value that was derived.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import torch
+
+from fieldmark.base.errors import RecipeError
+from fieldmark.data.preprocess import DataConfig, Preprocess
+from fieldmark.models.backbones import BackboneSpec, build_backbone, resolve_backbone
+from fieldmark.models.classifier import Architecture, Classifier, new_classifier
+from fieldmark.models.inference import choose_device
+from fieldmark.models.orientation import Verdict
+from fieldmark.recipe import Recipe
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A recipe with every value settled, the reason of each that was derived, and the device."""
+
+    recipe: Recipe
+    spec: BackboneSpec
+    preprocess: Preprocess
+    device: torch.device
+    reasons: Mapping[str, str]
+    reading_given: bool
+    """Whether the recipe itself says how to read photos with a rotation in their metadata."""
+
+
+def plan(recipe: Recipe) -> Plan:
+    """Settle what the recipe leaves open, and find the weights, before any photo is read.
+
+    Raises:
+        RecipeError: values that do not go together.
+        WeightsError: the weights cannot be found.
+    """
+    if recipe.train.strategy == "probe" and recipe.model.weights == "none":
+        raise RecipeError(
+            "train.strategy 'probe' (the recipe 'quick') puts a linear head on frozen features, "
+            "and features of random weights are worth nothing. Give --weights auto or a path, or "
+            "take --recipe finetune, which can start from random weights."
+        )
+    if recipe.train.strategy != "probe" and recipe.model.feature_power != 1:
+        raise RecipeError(
+            "model.feature_power below 1 has no gradient at 0, so it goes with train.strategy "
+            "'probe' only. Set model.feature_power to 1."
+        )
+    spec = resolve_backbone(recipe.model)
+    preprocess, reasons = _preprocess(recipe.data, spec)
+    data = DataConfig(
+        size_px=preprocess.size_px,
+        resize=preprocess.resize,
+        orientation=preprocess.orientation,
+        prescale_px=preprocess.prescale_px,
+    )
+    model = replace(recipe.model, backbone=spec.name, backbone_args=spec.args)
+    return Plan(
+        recipe=replace(recipe, data=data, model=model),
+        spec=spec,
+        preprocess=preprocess,
+        device=choose_device(),
+        reasons={**spec.reasons, **reasons},
+        reading_given=recipe.data.orientation is not None,
+    )
+
+
+def read_as_stored(plan: Plan, verdict: Verdict) -> Plan:
+    """Return the plan changed to leave photos as they lie, with the evidence as its reason."""
+    reason = (
+        f"{verdict.num_checked} training photos with a rotation in their metadata look more like "
+        f"the others without it (z = {verdict.z:.1f})"
+    )
+    recipe = replace(plan.recipe, data=replace(plan.recipe.data, orientation="stored"))
+    return replace(
+        plan,
+        recipe=recipe,
+        preprocess=replace(plan.preprocess, orientation="stored"),
+        reasons={**plan.reasons, "data.orientation": reason},
+    )
+
+
+def layout(recipe: Recipe, *, classes: tuple[str, ...]) -> Classifier:
+    """Return the classifier that a recipe would train, with random weights, for its layer table.
+
+    Raises:
+        RecipeError: the recipe or the backbone is not allowed.
+    """
+    settled = replace(recipe, model=replace(recipe.model, weights="none"))
+    spec = resolve_backbone(settled.model)
+    return assemble(spec, _preprocess(recipe.data, spec)[0], classes=classes, precision="float32")
+
+
+def assemble(
+    spec: BackboneSpec,
+    preprocess: Preprocess,
+    *,
+    classes: tuple[str, ...],
+    precision: str,
+    seed: int = 0,
+) -> Classifier:
+    """Build a backbone, its weights loaded, and put a fresh head on it."""
+    architecture = Architecture(
+        backbone=spec.name,
+        backbone_args=spec.args,
+        stages=spec.stages,
+        feature_power=spec.feature_power,
+        precision=precision,
+    )
+    return new_classifier(
+        build_backbone(spec, seed=seed),
+        architecture=architecture,
+        preprocess=preprocess,
+        classes=classes,
+        generator=torch.Generator().manual_seed(seed),
+    )
+
+
+def _preprocess(config: DataConfig, spec: BackboneSpec) -> tuple[Preprocess, dict[str, str]]:
+    reasons = {}
+    if config.size_px is None:
+        reasons["data.size_px"] = f"the size that {spec.name} was trained at"
+    if config.resize is None:
+        reasons["data.resize"] = "squash keeps the whole photo; cropping loses what is at its edges"
+    preprocess = Preprocess(
+        size_px=config.size_px or spec.size_px,
+        resize=config.resize or "squash",
+        orientation=config.orientation or "exif",
+        prescale_px=config.prescale_px,
+        interpolation="bilinear" if spec.interpolation == "bilinear" else "bicubic",
+        mean=spec.mean,
+        std=spec.std,
+    )
+    return preprocess, reasons
