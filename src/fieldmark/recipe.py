@@ -5,6 +5,7 @@ Unknown keys are refused with the nearest spelling. Each section's config stands
 that it configures; here they are only gathered.
 """
 
+import sys
 import tomllib
 import types
 from collections.abc import Mapping, Sequence
@@ -62,30 +63,33 @@ def load_recipe(name_or_path: str) -> Recipe:
         )
     try:
         text = path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise RecipeError(f"The recipe {path} cannot be read: {error}.") from error
+    except UnicodeDecodeError as error:
+        raise RecipeError(f"The recipe {path} is not UTF-8 text: {error}.") from error
+    except OSError as error:
+        raise RecipeError(f"The recipe {path} cannot be read: {error.strerror}.") from error
     return _parse(text, name=path.stem, where=str(path))
 
 
 def override(recipe: Recipe, assignments: Sequence[str]) -> Recipe:
-    """Return the recipe with `section.key=value` assignments applied in order.
+    """Return the recipe with `section.key=value` assignments applied together.
 
-    A value is read as TOML (`5`, `1e-3`, `true`, `[0.5, 1.0]`), and as plain text where it is none.
+    A value is read as TOML (`5`, `1e-3`, `true`, `[0.5, 1.0]`), and as plain text where it is none;
+    "none" leaves a field to be derived where it may be. Of two for the same key the last counts.
 
     Raises:
         RecipeError: an assignment is malformed, its key unknown or its value not allowed.
     """
+    changes: dict[str, dict[str, Any]] = {}
     for assignment in assignments:
         key, equals, text = assignment.partition("=")
         section, dot, name = key.strip().partition(".")
-        if not (equals and dot and name):
+        if not (equals and dot and section and name):
             raise RecipeError(
                 f"'--set {assignment}' is not of the form section.key=value, "
                 "such as --set train.epochs=5."
             )
-        changes: dict[str, Any] = {section: {name: _value(text.strip())}}
-        recipe = _apply(recipe, changes, where=f"--set {assignment}")
-    return recipe
+        changes.setdefault(section, {})[name] = _value(text.strip())
+    return _apply(recipe, changes, where="--set")
 
 
 def recipe_toml(recipe: Recipe) -> str:
@@ -163,7 +167,9 @@ def _fits(value: Any, option: Any) -> bool:
     if option is types.NoneType:
         return isinstance(value, str) and value == "none"
     if option is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
+        # Neither nan nor inf, which TOML has, nor a whole number that no float can hold.
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        return is_number and abs(value) <= sys.float_info.max
     if option is int:
         return isinstance(value, int) and not isinstance(value, bool)
     if origin is tuple:
@@ -218,7 +224,7 @@ def _value(text: str) -> Any:
 
 def _without_none(values: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        key: dict(value) if isinstance(value, Mapping) else value
+        key: _without_none(value) if isinstance(value, Mapping) else value
         for key, value in values.items()
         if value is not None
     }

@@ -96,6 +96,8 @@ def load(path: str | Path) -> Run:
     folder = Path(path).expanduser()
     if not folder.exists():
         raise RunError(f"There is no run at {folder}. Check the path for a typing error.")
+    if not folder.is_dir():
+        raise RunError(f"{folder} is a file. Give a run folder, or the bundle 'model' in it.")
     if (folder / BUNDLE_FILE).is_file():
         inside_run = (folder.parent / "run.json").is_file()
         return Run(folder.parent if inside_run else None, folder)
@@ -132,8 +134,18 @@ def find_photos(paths: Sequence[Path]) -> tuple[list[Path], list[tuple[Path, str
             else:
                 photos.append(place)
     if not photos:
-        raise DataError(f"There is no photo under {', '.join(map(str, paths))}.")
+        raise DataError(
+            f"There is no photo under {', '.join(map(str, paths))}{_such_as(left_out)}."
+        )
     return photos, left_out
+
+
+def _such_as(left_out: Sequence[tuple[Path, str]]) -> str:
+    if not left_out:
+        return ""
+    path, reason = left_out[0]
+    files = "1 file was" if len(left_out) == 1 else f"{len(left_out):,} files were"
+    return f", though {files} met, such as {path}: {reason}"
 
 
 def _because(error: object) -> str:

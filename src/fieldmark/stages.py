@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from fieldmark.base.errors import SplitError
 from fieldmark.base.executor import ThreadExecutor
 from fieldmark.base.progress import Progress
 from fieldmark.base.run_folder import RunFolder
@@ -63,6 +64,11 @@ def collect(
     write_catalog(folder.catalog_csv, catalog)
     require_trainable(catalog)
     splits, catalog = make_splits(catalog, plan.recipe.split, split_file=split_file)
+    if not splits.counts()["validation"]:
+        raise SplitError(
+            "No photo is left for validation, without which nothing can be chosen. Add photos: at "
+            "least one class needs three that are not copies of each other."
+        )
     write_catalog(folder.catalog_csv, catalog)
     write_splits(folder.splits_csv, splits)
     assert store is not None

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fieldmark.base.errors import DataError, RunError
+from fieldmark.base.errors import DataError, RunError, SplitError
 from fieldmark.base.files import write_json, write_text
 from fieldmark.base.progress import Progress, SilentProgress
 from fieldmark.base.run_folder import (
@@ -18,6 +18,7 @@ from fieldmark.base.run_folder import (
     create_run_folder,
     next_run_path,
     recorded_run,
+    require_free,
 )
 from fieldmark.run import Run, find_photos, load
 
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 RUNS_FOLDER = "runs"
 DIGITS_FOLDER = "digits"
+SHOWN_FROM = 100
+"""Fewer photos than this are named before a bar could be read."""
 
 
 def train(
@@ -62,22 +65,24 @@ def train(
     Raises:
         FieldmarkError: for everything that the user can put right (see `base.errors`).
     """
-    root = Path(photos).expanduser().resolve()
-    asked = _recipe(recipe, backbone=backbone, weights=weights, overrides=overrides)
-    _require_folder(root)
+    root = _photos_folder(photos)
     path = Path(out).expanduser() if out else next_run_path(Path(RUNS_FOLDER))
-    _refuse_inside(root, path)
+    listed = Path(split_file).expanduser() if split_file else None
+    _check_places(root, out=path, split_file=listed)
     from fieldmark.planning import plan as settle
 
+    asked = _recipe(recipe, backbone=backbone, weights=weights, overrides=overrides)
     plan = settle(asked)
+    flags = {"backbone": backbone, "weights": weights, "split_file": listed, "out": out}
+    call = _call("train", photos, recipe=recipe, **flags, overrides=list(overrides))
     folder = create_run_folder(path)
-    command = command or f"fieldmark.train({str(photos)!r}, recipe={recipe!r})"
-    with recorded_run(folder, command=command, photos=root) as record:
+    with recorded_run(folder, command=command or call, photos=root) as record:
+        record.values["split_file"] = str(listed.resolve()) if listed else None
         _train(
             root,
             plan=plan,
             asked=asked,
-            split_file=Path(split_file).expanduser() if split_file else None,
+            split_file=listed,
             record=record,
             progress=progress or SilentProgress(),
         )
@@ -93,31 +98,36 @@ def evaluate(
 ) -> "Evaluation":
     """Return a run's numbers on its test split, or on another folder of labelled photos.
 
-    With `photos` and `out`, `predictions.csv` and `evaluation.json` are written into `out`.
+    With `photos` and `out`, `catalog.csv`, `predictions.csv` and `evaluation.json` are written
+    into `out`, which must be new or empty.
 
     Raises:
-        RunError: the run cannot be read.
+        RunError: the run cannot be read, or `out` cannot be used.
         DataError: the photos' classes are not those of the run.
     """
     from fieldmark.evaluation.evaluation import evaluate as evaluate_predictions
 
     loaded = run if isinstance(run, Run) else load(run)
     if photos is None:
+        if out:
+            raise RunError(
+                "--out goes with another folder of photos; the run's own numbers are in its "
+                "predictions.csv and evaluation.json already."
+            )
         return loaded.evaluation
     from fieldmark.evaluation.predictions import write_predictions
     from fieldmark.new_photos import predict_folder
 
-    root = Path(photos).expanduser().resolve()
-    folder = create_run_folder(Path(out).expanduser()) if out else None
-    if folder:
-        _refuse_inside(root, folder.path)
+    root, path = _photos_folder(photos), Path(out).expanduser() if out else None
+    _check_places(root, out=path)
     predictions, catalog = predict_folder(
         loaded.classifier, root, progress=progress or SilentProgress()
     )
     evaluation = evaluate_predictions(predictions)
-    if folder:
+    if path:
         from fieldmark.data.catalog import write_catalog
 
+        folder = create_run_folder(path)
         write_catalog(folder.catalog_csv, catalog)
         write_predictions(folder.predictions_csv, predictions)
         write_json(folder.evaluation_json, evaluation.to_json())
@@ -125,7 +135,11 @@ def evaluate(
 
 
 def predict(
-    run: str | Path | Run, paths: Sequence[str | Path], *, top_k: int = 5
+    run: str | Path | Run,
+    paths: Sequence[str | Path],
+    *,
+    top_k: int = 5,
+    progress: Progress | None = None,
 ) -> "tuple[list[Prediction], list[tuple[Path, str]]]":
     """Return a prediction for every photo, and the files that are none with the reason for each.
 
@@ -133,6 +147,7 @@ def predict(
         run: a run folder, a bundle, or a loaded run.
         paths: photos, and folders that are searched for photos.
         top_k: how many classes to give for each photo, 1 or more.
+        progress: where progress is shown, if there are photos enough for that.
 
     Raises:
         RunError: the run cannot be read.
@@ -140,12 +155,15 @@ def predict(
     """
     loaded = run if isinstance(run, Run) else load(run)
     photos, left_out = find_photos([Path(path).expanduser() for path in paths])
-    predictions = loaded.predict(photos, top_k=top_k)
-    if all(prediction.error for prediction in predictions):
-        first = predictions[0]
-        raise DataError(
-            f"None of the {len(predictions)} photos could be read. {first.path}: {first.error}."
-        )
+    if progress is None or len(photos) < SHOWN_FROM:
+        progress = SilentProgress()
+    progress.start("Prediction", total=len(photos), unit="photos")
+    predictions = []
+    for prediction in loaded.iterate_predictions(photos, top_k=top_k):
+        predictions.append(prediction)
+        progress.advance()
+    progress.finish(f"{len(predictions):,} photos")
+    _require_some(predictions)
     return predictions, left_out
 
 
@@ -212,7 +230,7 @@ def demo(
         recipe="digits",
         out=next_run_path(folder),
         progress=progress,
-        command=command or f"fieldmark.demo(out={str(out)!r})",
+        command=command or _call("demo", out=folder),
     )
 
 
@@ -305,12 +323,15 @@ def _describe(
     for note in splits.notes:
         progress.note(note)
     record.warnings.extend(splits.notes)
-    if counts["excluded"]:
-        left_out = sum(row.is_lost_photo for row in catalog.rows)
-        if left_out:
-            text = f"{left_out} files that look meant as photos were left out; catalog.csv says why"
-            record.warnings.append(text)
-            progress.note(text)
+    if left_out := sum(row.is_lost_photo for row in catalog.rows):
+        what = (
+            "1 file that looks like a photo was"
+            if left_out == 1
+            else (f"{left_out:,} files that look like photos were")
+        )
+        text = f"{what} left out; catalog.csv says why."
+        record.warnings.append(text)
+        progress.note(text)
     record.values |= {
         "seeds": {"split": recipe.split.seed, "train": recipe.train.seed},
         "data_digest": catalog.digest,
@@ -334,14 +355,48 @@ def _recipe(
     return replace(recipe, model=replace(recipe.model, **flags))
 
 
-def _require_folder(root: Path) -> None:
+def _photos_folder(photos: str | Path) -> Path:
+    root = Path(photos).expanduser().resolve()
     if not root.exists():
         raise DataError(f"The folder {root} does not exist. Check the path for a typing error.")
+    if not root.is_dir():
+        raise DataError(
+            f"{root} is a file. Give the folder with one subfolder of photos per class."
+        )
+    return root
 
 
-def _refuse_inside(root: Path, path: Path) -> None:
-    if path.resolve().is_relative_to(root):
+def _check_places(root: Path, *, out: Path | None, split_file: Path | None = None) -> None:
+    """Refuse paths that cannot work before anything is made or read."""
+    if out and out.resolve().is_relative_to(root):
         raise RunError(
-            f"The output {path} would lie inside the folder of photos {root}, which is never "
+            f"The output {out} would lie inside the folder of photos {root}, which is never "
             "written to. Choose another --out."
         )
+    if out:
+        require_free(out)
+    if split_file and not split_file.is_file():
+        raise SplitError(f"There is no split file {split_file}. Check the path.")
+
+
+def _require_some(predictions: "Sequence[Prediction]") -> None:
+    if not all(prediction.error for prediction in predictions):
+        return
+    first = predictions[0]
+    if len(predictions) == 1:
+        raise DataError(f"{first.path} could not be read: {first.error}.")
+    raise DataError(
+        f"None of the {len(predictions):,} photos could be read, such as {first.path}: "
+        f"{first.error}."
+    )
+
+
+def _call(verb: str, *given: object, **named: object) -> str:
+    """Return a call from Python as it is recorded, without the arguments that were left out."""
+    positional = [repr(str(value)) for value in given]
+    keywords = [
+        f"{name}={str(value)!r}" if isinstance(value, Path) else f"{name}={value!r}"
+        for name, value in named.items()
+        if value not in (None, [])
+    ]
+    return f"fieldmark.{verb}({', '.join(positional + keywords)})"

@@ -62,6 +62,15 @@ def test_alpha_is_laid_on_white(
     assert photo.repairs == (ON_WHITE,)
 
 
+def test_a_single_transparent_pixel_is_enough_to_be_laid_on_white() -> None:
+    image = Image.new("RGBA", (4, 4), (*RED, 255))
+    image.putpixel((0, 0), (*RED, 0))
+    photo = decoded(image, "PNG")
+    assert first_pixel(photo) == (255, 255, 255)
+    assert photo.image.getpixel((1, 0)) == RED
+    assert photo.repairs == (ON_WHITE,)
+
+
 @pytest.mark.parametrize("transparency", [0, bytes([128, 255])])
 def test_transparent_colours_of_a_palette_are_laid_on_white(transparency: int | bytes) -> None:
     image = Image.new("P", (4, 4), 0)

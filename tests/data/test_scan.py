@@ -18,7 +18,7 @@ from fieldmark.data.catalog import Catalog
 from fieldmark.data.images import decode
 from fieldmark.data.layout import find_files
 from fieldmark.data.preprocess import Preprocess
-from fieldmark.data.scan import scan
+from fieldmark.data.scan import scan, turned_paths
 
 REAL_PHOTOS = Path(__file__).parents[3] / "shared" / "data" / "natural-images"
 PREPROCESS = Preprocess(size_px=16)
@@ -132,7 +132,7 @@ def test_content_decides_and_a_wrong_name_is_told(tmp_path: Path) -> None:
         assert told[f"cat/{name}"] == ("used", "")
 
 
-def test_several_repairs_are_joined_and_turned_photos_noted(tmp_path: Path) -> None:
+def test_several_repairs_are_joined_and_turned_photos_can_be_named(tmp_path: Path) -> None:
     put_photos(tmp_path, "dog/1.png")
     (tmp_path / "cat").mkdir()
     exif = Image.Exif()
@@ -146,8 +146,8 @@ def test_several_repairs_are_joined_and_turned_photos_noted(tmp_path: Path) -> N
     )
     assert (row.width, row.height) == (18, 24)
     assert progress.summaries == ["2 photos of 2 classes, 1 repaired, 0 excluded"]
-    assert catalog.notes == tuple(progress.notes)
-    assert progress.notes[0].startswith("1 of 2 photos are turned as their metadata says.")
+    assert turned_paths(catalog) == ("cat/1.png",)
+    assert turned_paths(catalog.exclude({"cat/1.png": "gone"})) == ()
 
 
 def test_photos_stay_as_stored_where_the_preprocess_says_so(tmp_path: Path) -> None:
@@ -168,7 +168,9 @@ def test_photos_stay_as_stored_where_the_preprocess_says_so(tmp_path: Path) -> N
 def test_a_layout_with_splits_is_kept_in_the_rows_and_noted(tmp_path: Path) -> None:
     names = [f"{part}/{label}/1.png" for part in ("train", "val") for label in ("cat", "dog")]
     put_photos(tmp_path, *names)
-    catalog = catalog_of(tmp_path)
+    progress = RecordingProgress()
+    catalog, _ = scan(tmp_path, preprocess=None, executor=SerialExecutor(), progress=progress)
+    assert catalog.notes == tuple(progress.notes)
     assert [row.layout_split for row in catalog.rows] == [
         "train",
         "train",

@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 
 from fieldmark.base.errors import RecipeError, RunError, SplitError
 from fieldmark.data.catalog import Catalog, CatalogRow
-from fieldmark.data.splits import SplitConfig, Splits, make_splits, read_splits, write_splits
+from fieldmark.data.splits import (
+    SplitConfig,
+    Splits,
+    _groups,
+    make_splits,
+    read_splits,
+    write_splits,
+)
 
 
 def row(path: str, *, content: str | None = None, split: str | None = None) -> CatalogRow:
@@ -138,6 +145,14 @@ def test_a_photo_in_two_classes_stays_on_one_side() -> None:
     splits, _ = make_splits(catalog(*rows), SplitConfig())
     assert splits.class_counts()["cat"] == splits.class_counts()["dog"]
     assert splits.counts()["test"] == 8
+
+
+def test_copies_in_two_classes_count_for_the_class_of_most_of_them() -> None:
+    rows = [row("dog/1.jpg", content="x"), row("dog/2.jpg", content="x")]
+    (one,) = _groups([row("cat/1.jpg", content="x"), *rows])
+    assert (one.label, one.num_photos) == ("dog", 3)
+    (even,) = _groups([row("dog/1.jpg", content="x"), row("cat/1.jpg", content="x")])
+    assert even.label == "cat"
 
 
 def test_a_split_by_folders_is_kept() -> None:

@@ -6,8 +6,8 @@ from fieldmark.base.errors import EvaluationError, RunError
 from fieldmark.evaluation.predictions_table import (
     Record,
     first_repeated,
+    header,
     read_table,
-    table_text,
 )
 
 HEADER = "path,split,label,predicted,confidence,logit:oak,logit:elm\n"
@@ -81,15 +81,9 @@ def test_a_file_that_is_not_there_is_a_run_error(tmp_path: Path) -> None:
         read_table(tmp_path / "gone.csv")
 
 
-def test_only_fields_that_need_quotes_get_them() -> None:
-    rows = [["a,b", "test", "x", "x", "1", "0", "0"], ["Icon\r", "test", "x", "x", "1", "0", "0"]]
-    lines = table_text(["x", 'say "y"'], rows).split("\n")
-    assert lines == [
-        'path,split,label,predicted,confidence,logit:x,"logit:say ""y"""',
-        '"a,b",test,x,x,1,0,0',
-        '"Icon\r",test,x,x,1,0,0',
-        "",
-    ]
+def test_the_header_names_a_logit_for_each_class() -> None:
+    columns = ["path", "split", "label", "predicted", "confidence", "logit:x", "logit:y,z"]
+    assert header(["x", "y,z"]) == columns
 
 
 def test_the_first_repeated_name_is_found() -> None:

@@ -171,20 +171,37 @@ def create_run_folder(path: Path) -> RunFolder:
     """Create an empty run folder.
 
     Raises:
-        RunError: `path` is a file, or a folder that already holds something.
+        RunError: `path` is a file, a folder that already holds something, or cannot be created.
     """
-    if path.is_file():
-        raise RunError(f"Cannot use {path} as the run folder: it is a file. Choose another --out.")
-    if path.is_dir() and any(path.iterdir()):
-        raise RunError(
-            f"The run folder {path} already holds something, and a run never overwrites another. "
-            "Choose another --out, or remove the folder first."
-        )
+    require_free(path)
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise RunError(f"Cannot create the run folder {path}: {error.strerror}.") from error
+        raise RunError(
+            f"Cannot create the folder {path}: {error.strerror}. Choose another --out."
+        ) from error
     return RunFolder(path)
+
+
+def require_free(path: Path) -> None:
+    """Refuse a path where something already is; nothing is created.
+
+    Raises:
+        RunError: `path` is a file, or a folder that already holds something.
+    """
+    try:
+        holds_something = path.is_dir() and any(path.iterdir())
+    except OSError as error:
+        raise RunError(
+            f"The folder {path} cannot be read: {error.strerror}. Choose another --out."
+        ) from error
+    if holds_something:
+        raise RunError(
+            f"The folder {path} already holds something, and nothing is ever overwritten. "
+            "Choose another --out, or remove the folder first."
+        )
+    if path.exists() and not path.is_dir():
+        raise RunError(f"Cannot write into {path}: it is a file. Choose another --out.")
 
 
 def next_run_path(parent: Path) -> Path:
@@ -205,13 +222,21 @@ def read_run_json(folder: RunFolder) -> Mapping[str, Any]:
         content = json.loads(folder.run_json.read_text("utf-8"))
     except FileNotFoundError:
         raise RunError(
-            f"{folder.path} is not a run folder: it has no run.json. "
-            "Give the folder that 'fieldmark train' named at its end."
+            f"{folder.path} is not a run folder: it has no run.json.{_runs_within(folder.path)}"
         ) from None
+    except OSError as error:
+        raise RunError(f"{folder.run_json} cannot be read: {error.strerror}.") from error
     except ValueError as error:
         raise RunError(f"{folder.run_json} cannot be read as JSON: {error}.") from error
     check_schema(content, what=str(folder.run_json))
     return dict(content)
+
+
+def _runs_within(folder: Path) -> str:
+    runs = sorted(file.parent for file in folder.glob("*/run.json"))
+    if runs:
+        return f" It holds runs, though: give one of them, such as {runs[-1]}."
+    return " Give the folder that 'fieldmark train' named at its end."
 
 
 def check_schema(content: Mapping[str, Any], *, what: str) -> None:

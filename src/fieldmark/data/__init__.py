@@ -1,0 +1,1 @@
+"""Photos: found, read, catalogued, divided, held as pixels and augmented."""

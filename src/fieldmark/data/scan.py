@@ -57,7 +57,7 @@ def scan(
     store = None
     if preprocess is not None:
         store = PixelStore(capacity=len(to_read), size_px=preprocess.size_px, storage=storage)
-    progress.start("photos", total=len(to_read), unit="photos")
+    progress.start("Photos", total=len(to_read), unit="photos")
     rows = {file.path: _row_left_out(file) for file in found if file.problem}
     for row, pixels_SSC in executor.map(partial(_read, preprocess=preprocess), to_read):
         rows[row.path] = row

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fieldmark.base.errors import EvaluationError, nearest_spelling
-from fieldmark.base.files import write_text
+from fieldmark.base.files import write_csv
 from fieldmark.evaluation import metrics
-from fieldmark.evaluation.predictions_table import first_repeated, read_table, table_text
+from fieldmark.evaluation.predictions_table import first_repeated, header, read_table
 
 SPLITS = ("train", "validation", "test")
 MIN_CLASSES = 2
@@ -38,11 +38,11 @@ class Predictions:
     """N distinct paths, relative to the folder of photos, with forward slashes."""
     splits: NDArray[np.str_]
     """The split of each image, (N,): train, validation or test."""
-    labels_N: NDArray[np.int64]  # noqa: N815
+    labels_N: NDArray[np.int64]
     """The index of each image's true class, 0 to C - 1."""
     classes: tuple[str, ...]
     """C distinct class names, at least two, in the order of the logits."""
-    logits_NC: NDArray[np.float32]  # noqa: N815
+    logits_NC: NDArray[np.float32]
     """Unnormalised log-probabilities, finite."""
 
     def __post_init__(self) -> None:
@@ -64,18 +64,18 @@ class Predictions:
         return len(self.paths)
 
     @property
-    def probabilities_NC(self) -> NDArray[np.float64]:  # noqa: N802
+    def probabilities_NC(self) -> NDArray[np.float64]:
         """The softmax of the logits, computed in float64."""
         return metrics.softmax(self.logits_NC)
 
     @property
-    def predicted_N(self) -> NDArray[np.int64]:  # noqa: N802
+    def predicted_N(self) -> NDArray[np.int64]:
         """The class with the largest logit; of equal ones the first in the order of classes."""
         result: NDArray[np.int64] = self.logits_NC.argmax(axis=1).astype(np.int64)
         return result
 
     @property
-    def confidence_N(self) -> NDArray[np.float64]:  # noqa: N802
+    def confidence_N(self) -> NDArray[np.float64]:
         """The probability of the predicted class, 1 / C to 1."""
         result: NDArray[np.float64] = self.probabilities_NC.max(axis=1)
         return result
@@ -108,7 +108,7 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
 
     `predicted` and `confidence` are there for people; `read_predictions` derives them anew.
     """
-    write_text(path, table_text(predictions.classes, _rows(predictions)))
+    write_csv(path, header=header(predictions.classes), rows=_rows(predictions))
 
 
 def read_predictions(path: Path) -> Predictions:

@@ -1,6 +1,6 @@
-"""The text of `predictions.csv`: columns, rows and their line numbers.
+"""The columns of `predictions.csv`, its rows and their line numbers.
 
-In: class names and rows, or a file. Out: CSV text, or records with labels as indices.
+In: class names, or a file. Out: a header, or records with labels as indices.
 Not covered: what the values mean together; `predictions` checks that.
 """
 
@@ -27,15 +27,9 @@ class Record(NamedTuple):
     logits: list[float]
 
 
-def table_text(classes: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return the header and rows (the values of `COLUMNS`, then C logits) as CSV."""
-    lines = _LineCollector()
-    # The writer quotes only the line ends it writes: with "\n" alone, Python before 3.13 leaves a
-    # carriage return in a file name bare, and the row would not read back.
-    writer = csv.writer(lines, lineterminator="\r\n")
-    writer.writerow([*COLUMNS, *(LOGIT_PREFIX + name for name in classes)])
-    writer.writerows(rows)
-    return "".join(lines.lines)
+def header(classes: Sequence[str]) -> list[str]:
+    """Return the names of the columns: those of `COLUMNS`, then a logit for each class."""
+    return [*COLUMNS, *(LOGIT_PREFIX + name for name in classes)]
 
 
 def read_table(path: Path) -> tuple[tuple[str, ...], list[Record]]:
@@ -48,8 +42,8 @@ def read_table(path: Path) -> tuple[tuple[str, ...], list[Record]]:
         EvaluationError: if it is not such a table; the message names the file and the line.
     """
     rows = _csv_rows(path)
-    line, header = next(rows, (1, []))
-    layout = _Layout.of(header, where=f"{path}, line {line}")
+    line, names = next(rows, (1, []))
+    layout = _Layout.of(names, where=f"{path}, line {line}")
     records = [layout.record(row, where=f"{path}, line {line}") for line, row in rows]
     return tuple(layout.labels), records
 
@@ -62,16 +56,6 @@ def first_repeated(names: Iterable[str]) -> str | None:
             return name
         seen.add(name)
     return None
-
-
-class _LineCollector:
-    """Takes rows from a CSV writer and ends them with a newline alone."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def write(self, line: str) -> None:
-        self.lines.append(line.removesuffix("\r\n") + "\n")
 
 
 def _csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:

@@ -1,0 +1,1 @@
+"""Networks: backbones, classifiers, their features, predictions and bundles."""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from fieldmark.base.errors import DataError
 from fieldmark.base.executor import Executor
-from fieldmark.data.images import UnreadableImage, decode
+from fieldmark.data.images import UnreadableImage
 from fieldmark.data.preprocess import Preprocess
 from fieldmark.evaluation.metrics import softmax
 from fieldmark.models.classifier import Classifier
@@ -77,7 +77,7 @@ def predict_files(
 
 def _load(file: Path, *, preprocess: Preprocess) -> NDArray[np.uint8] | str:
     try:
-        return preprocess.to_pixels(decode(file.read_bytes()).image)
+        return preprocess.to_pixels(preprocess.decode(file.read_bytes()).image)
     except UnreadableImage as error:
         return str(error)
     except OSError as error:

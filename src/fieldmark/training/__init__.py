@@ -1,0 +1,1 @@
+"""Training: a linear probe on frozen features, or every weight."""
