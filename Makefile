@@ -5,13 +5,15 @@ PYTHON ?= python3
 VENV ?= .venv
 PIP_FLAGS ?=
 JOBS ?= 2
+PHOTOS ?=
+BENCH_FLAGS ?=
 
 BIN := $(VENV)/bin
 STEP = @printf '%s\n'
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install demo test lint types imports unit format bench constraints clean
+.PHONY: help install demo test lint types imports unit format bench photos-given constraints clean
 
 help: ## List these targets
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -49,12 +51,15 @@ format: $(VENV)/.installed-dev ## Format the code and mend what can be mended wi
 	@$(BIN)/ruff check --quiet --fix-only .
 	@$(BIN)/ruff format .
 
-bench: $(VENV)/.installed-dev ## Measure against the peers: every script in benchmarks/
-	@for script in benchmarks/*.py; do \
-		test -e "$$script" || continue; \
-		printf '%s\n' "Running $$script ..."; \
-		$(BIN)/python "$$script" || exit 1; \
-	done
+bench: photos-given $(VENV)/.installed-dev ## Measure training on PHOTOS=folder beside a plain script
+	@$(BIN)/python benchmarks/whole_command.py --peer $(BENCH_FLAGS) "$(PHOTOS)"
+
+photos-given:
+	@test -d "$(PHOTOS)" || { \
+		printf '%s\n' "Which photos? Name a folder with one subfolder of photos per class:" \
+			"  make bench PHOTOS=photos" \
+			"  make bench PHOTOS=photos BENCH_FLAGS='--weights FOLDER --record'" >&2; \
+		exit 1; }
 
 constraints: ## Renew constraints.txt with the newest versions (a fresh environment in build/)
 	$(STEP) "Installing the newest versions into build/constraints (some minutes) ..."

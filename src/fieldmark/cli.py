@@ -3,17 +3,40 @@
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from fieldmark import terminal
 from fieldmark._version import __version__
 from fieldmark.base.console import choose_progress
-from fieldmark.base.progress import closing
+from fieldmark.base.progress import closing, encodable, printable
+
+
+class Interrupted(Exception):  # noqa: N818 - nothing went wrong
+    """The user pressed Ctrl-C while a verb ran."""
+
+
+class ReaderGone(Exception):  # noqa: N818 - nothing went wrong
+    """Standard output was closed at its other end."""
+
+
+class _Verbs(TyperGroup):
+    """Keeps typer from giving these two an exit code of its own, which differs by its version."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as error:
+            raise Interrupted from error
+        except BrokenPipeError as error:
+            raise ReaderGone from error
+
 
 app = typer.Typer(
     name="fieldmark",
+    cls=_Verbs,
     help="From a folder of labelled photos to an image classifier that you can trust.",
     no_args_is_help=True,
     add_completion=False,
@@ -22,11 +45,18 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-Photos = Annotated[Path, typer.Argument(help="Folder with one subfolder of photos per class.")]
-RunPath = Annotated[Path, typer.Argument(help="A run folder, or the bundle 'model' in it.")]
+Photos = Annotated[
+    Path,
+    typer.Argument(metavar="PHOTOS", help="Folder with one subfolder of photos per class."),
+]
+RunPath = Annotated[
+    Path, typer.Argument(metavar="RUN", help="A run folder, or the bundle 'model' in it.")
+]
 Sets = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change a value of the recipe."),
+    typer.Option(
+        "--set", metavar="SECTION.KEY=VALUE", help="Change a value of the recipe; repeatable."
+    ),
 ]
 Backbone = Annotated[
     str | None, typer.Option(metavar="NAME", help="Any timm name, such as resnet50.")
@@ -68,7 +98,7 @@ def train(
     ] = None,
     sets: Sets = None,
 ) -> None:
-    """Train, evaluate and report a classifier of the photos in a folder."""
+    """Train, evaluate and report a classifier of photos."""
     from fieldmark import workflow
 
     with closing(choose_progress(sys.stderr)) as progress:
@@ -91,26 +121,36 @@ def evaluate(
     run: RunPath,
     photos: Annotated[
         Path | None,
-        typer.Argument(help="Other labelled photos; default: the run's own test split."),
+        typer.Argument(
+            metavar="PHOTOS", help="Other labelled photos; default: the run's own test split."
+        ),
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Write predictions.csv and evaluation.json there."),
+        typer.Option(
+            metavar="DIR", help="With PHOTOS: write predictions.csv and evaluation.json there."
+        ),
     ] = None,
 ) -> None:
-    """Show a run's numbers, on its test split or on other labelled photos."""
+    """Show a run's numbers, or those on other labelled photos."""
     from fieldmark import workflow
 
     with closing(choose_progress(sys.stderr)) as progress:
         evaluation = workflow.evaluate(run, photos, out=out, progress=progress)
     _echo(terminal.evaluation(evaluation))
+    if out:
+        _tell(f"Predictions and numbers written to {out}")
 
 
 @app.command()
 def predict(
     run: RunPath,
-    paths: Annotated[list[Path], typer.Argument(help="Photos, or folders of photos.")],
-    top_k: Annotated[int, typer.Option(min=1, help="How many classes to show a photo.")] = 3,
+    paths: Annotated[
+        list[Path], typer.Argument(metavar="PATH", help="Photos, or folders of photos.")
+    ],
+    top_k: Annotated[
+        int, typer.Option(metavar="N", min=1, help="How many classes to show for a photo.")
+    ] = 3,
     output_format: Annotated[
         str, typer.Option("--format", metavar="table|csv|jsonl", help="How to write them.")
     ] = "table",
@@ -121,31 +161,32 @@ def predict(
     """Name what is on photos, with confidences."""
     from fieldmark import workflow
 
-    terminal.check_format(output_format)
-    predictions, left_out = workflow.predict(run, paths, top_k=top_k)
+    terminal.check_output(output, output_format=output_format)
+    with closing(choose_progress(sys.stderr)) as progress:
+        predictions, left_out = workflow.predict(run, paths, top_k=top_k, progress=progress)
     for path, reason in left_out:
-        typer.echo(f"left out: {path}: {reason}", err=True)
+        _tell(f"left out: {path}: {reason}")
     text = terminal.predictions(predictions, output_format=output_format)
     if output:
-        from fieldmark.base.files import write_text
-
-        write_text(output, text)
-        typer.echo(f"{len(predictions):,} predictions written to {output}", err=True)
+        terminal.save(output, text)
+        _tell(f"{terminal.count(len(predictions), 'prediction')} written to {output}")
     else:
         _echo(text)
 
 
 @app.command()
 def summary(
-    recipe: Annotated[str, typer.Option(metavar="NAME|FILE", help="A recipe.")] = "finetune",
+    recipe: Annotated[
+        str, typer.Option(metavar="NAME|FILE", help="quick, finetune, digits, or a TOML file.")
+    ] = "finetune",
     backbone: Backbone = None,
     size: Annotated[
         int | None, typer.Option(metavar="PX", help="Side of the input; default: the backbone's.")
     ] = None,
-    classes: Annotated[int, typer.Option(min=2, help="Number of classes.")] = 10,
+    classes: Annotated[int, typer.Option(metavar="N", min=2, help="Number of classes.")] = 10,
     sets: Sets = None,
 ) -> None:
-    """Show the layers of a recipe's network: name, output shape, parameters."""
+    """Show the layers of a recipe's network and its parameters."""
     from fieldmark import workflow
 
     table = workflow.summary(
@@ -164,7 +205,7 @@ def demo(
         "demo"
     ),
 ) -> None:
-    """Run the main job on 1,797 real handwritten digits, without a network."""
+    """Train on 1,797 bundled pictures of digits, without a network."""
     from fieldmark import workflow
 
     with closing(choose_progress(sys.stderr)) as progress:
@@ -173,7 +214,11 @@ def demo(
 
 
 def _echo(text: str) -> None:
-    typer.echo(text, nl=False)
+    typer.echo(encodable(text, sys.stdout), nl=False)
+
+
+def _tell(text: str) -> None:
+    typer.echo(encodable(printable(text), sys.stderr), err=True)
 
 
 def _command() -> str:

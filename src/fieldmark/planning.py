@@ -5,11 +5,13 @@ with the reason of each value that was derived.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
 
 import torch
 
 from fieldmark.base.errors import RecipeError
+from fieldmark.data.augment import AugmentConfig
 from fieldmark.data.preprocess import DataConfig, Preprocess
 from fieldmark.models.backbones import BackboneSpec, build_backbone, resolve_backbone
 from fieldmark.models.classifier import Architecture, Classifier, new_classifier
@@ -57,13 +59,19 @@ def plan(recipe: Recipe) -> Plan:
         orientation=preprocess.orientation,
         prescale_px=preprocess.prescale_px,
     )
-    model = replace(recipe.model, backbone=spec.name, backbone_args=spec.args)
+    model = replace(
+        recipe.model,
+        backbone=spec.name,
+        backbone_args=spec.args,
+        weights=_lasting(recipe.model.weights),
+    )
+    augment, of_policy = _augment(recipe.augment)
     return Plan(
-        recipe=replace(recipe, data=data, model=model),
+        recipe=replace(recipe, data=data, model=model, augment=augment),
         spec=spec,
         preprocess=preprocess,
         device=choose_device(),
-        reasons={**spec.reasons, **reasons},
+        reasons={**spec.reasons, **reasons, **of_policy},
         reading_given=recipe.data.orientation is not None,
     )
 
@@ -117,6 +125,18 @@ def assemble(
         classes=classes,
         generator=torch.Generator().manual_seed(seed),
     )
+
+
+def _lasting(weights: str) -> str:
+    """Return a path of weights in a form that holds from any folder."""
+    return weights if weights in ("auto", "none") else str(Path(weights).expanduser().resolve())
+
+
+def _augment(config: AugmentConfig) -> tuple[AugmentConfig, dict[str, str]]:
+    """Return the config with all of it filled in, and why for what was left open."""
+    open_fields = [key.name for key in fields(config) if getattr(config, key.name) is None]
+    reasons = {f"augment.{name}": f"the policy {config.policy}" for name in open_fields}
+    return config.resolved(), reasons
 
 
 def _preprocess(config: DataConfig, spec: BackboneSpec) -> tuple[Preprocess, dict[str, str]]:

@@ -13,10 +13,13 @@ import torch
 
 from fieldmark.base.executor import available_cores
 from fieldmark.base.files import write_csv, write_text
-from fieldmark.base.run_folder import RunFolder
+from fieldmark.base.progress import Progress
+from fieldmark.base.run_folder import RunFolder, RunRecord
+from fieldmark.data.scan import turned_paths
 from fieldmark.evaluation.predictions import SPLITS, Predictions
 from fieldmark.models.classifier import Classifier
 from fieldmark.models.layers import layer_table
+from fieldmark.models.orientation import Verdict
 from fieldmark.planning import Plan
 from fieldmark.recipe import SCHEMA_VERSION, recipe_tables
 from fieldmark.stages import Collected
@@ -81,6 +84,7 @@ def write_resolved(plan: Plan, outcome: Outcome, folder: RunFolder) -> None:
     if plan.recipe.train.strategy == "probe":
         for unused in ("optim", "augment"):
             tables.pop(unused)
+        reasons = {key: why for key, why in reasons.items() if not key.startswith("augment.")}
         kept = ("strategy", "precision", "seed")
         tables["train"] = {key: tables["train"][key] for key in kept}
     else:
@@ -104,6 +108,51 @@ def described_device(plan: Plan) -> dict[str, object]:
         "cores": available_cores(),
         "precision": plan.recipe.train.precision,
     }
+
+
+def announce(
+    verdict: Verdict, collected: Collected, *, record: RunRecord, progress: Progress
+) -> None:
+    """Say what was made of the rotations in the photos' metadata."""
+    num_turned = len(turned_paths(collected.catalog))
+    carry = f"{num_turned:,} photos carry a rotation in their metadata"
+    if verdict.orientation == "exif":
+        progress.note(f"{carry}, and are turned as it says.")
+        return
+    text = (
+        f"{carry}, but look upright without it, so it is ignored. New photos are then read the "
+        "same way. To have it obeyed, set data.orientation=exif."
+    )
+    record.warnings.append(text)
+    progress.note(text)
+
+
+def describe(record: RunRecord, *, plan: Plan, collected: Collected, progress: Progress) -> None:
+    """Put into the record what is known once the photos are read, and say what needs saying."""
+    catalog, splits, recipe = collected.catalog, collected.splits, plan.recipe
+    counts = catalog.status_counts()
+    for note in splits.notes:
+        progress.note(note)
+    record.warnings.extend(splits.notes)
+    if left_out := sum(row.is_lost_photo for row in catalog.rows):
+        what = (
+            "1 file that looks like a photo was"
+            if left_out == 1
+            else (f"{left_out:,} files that look like photos were")
+        )
+        text = f"{what} left out; catalog.csv says why."
+        record.warnings.append(text)
+        progress.note(text)
+    record.values |= {
+        "seeds": {"split": recipe.split.seed, "train": recipe.train.seed},
+        "data_digest": catalog.digest,
+        "device": described_device(plan),
+        "recipe": recipe.name,
+        "strategy": recipe.train.strategy,
+        "images": {"met": len(catalog.rows)} | dict(counts),
+        "splits": splits.counts(),
+    }
+    record.save()
 
 
 def write_layers(path: Path, classifier: Classifier) -> None:

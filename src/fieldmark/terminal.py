@@ -6,10 +6,14 @@ In: plain values from the workflow. Out: text, in tables where there are several
 import csv
 import io
 import json
+import shlex
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fieldmark.base.errors import RecipeError, nearest_spelling
+from fieldmark.base.errors import RecipeError, RunError, nearest_spelling
+from fieldmark.base.files import write_text
+from fieldmark.base.progress import printable
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -22,31 +26,53 @@ if TYPE_CHECKING:
 
 FORMATS = ("table", "csv", "jsonl")
 PAIRS_SHOWN = 3
-PIPED_WIDTH = 160
-"""Columns of a table that goes to a file or a pipe, where no terminal says how many there are."""
+PIPED_WIDTH = 10_000
+"""Columns of a table that goes to a file or a pipe: no row is folded there."""
 
 
-def check_format(name: str) -> None:
-    """Refuse an output format that does not exist.
+def check_output(path: Path | None, *, output_format: str) -> None:
+    """Refuse an output that cannot be written, before anything slow begins.
 
     Raises:
-        RecipeError: with the formats that do.
+        RecipeError: there is no such format; the message has those that there are.
+        RunError: `path` is a folder.
     """
-    if name not in FORMATS:
-        hint = nearest_spelling(name, FORMATS)
-        raise RecipeError(f"--format is '{name}'.{hint} Allowed: {', '.join(FORMATS)}.")
+    if output_format not in FORMATS:
+        hint = nearest_spelling(output_format, FORMATS)
+        raise RecipeError(f"--format is '{output_format}'.{hint} Allowed: {', '.join(FORMATS)}.")
+    if path is not None and path.is_dir():
+        raise RunError(f"--output {path} is a folder. Give the name of a file.")
+
+
+def save(path: Path, text: str) -> None:
+    """Write results to a file that the user has named.
+
+    Raises:
+        RunError: it cannot be written.
+    """
+    try:
+        write_text(path, text)
+    except OSError as error:
+        raise RunError(
+            f"{path} cannot be written: {error.strerror}. Choose another --output."
+        ) from error
+
+
+def count(number: int, noun: str) -> str:
+    """Return a number with its noun: `"1 photo"`, `"1,234 photos"`."""
+    return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
 def finished_run(run: "Run") -> str:
     """Return what a training run ends with: the accuracy, the mix-ups, and where things are."""
     evaluation = run.evaluation
-    photos = f"{evaluation.num_images:,} test photos (95 % interval in brackets)"
+    photos = f"{count(evaluation.num_images, 'test photo')} (95 % interval in brackets)"
     lines = [
         f"Accuracy    {_percent(evaluation.accuracy)} on {photos}",
         *_confusions(evaluation),
         f"Report      {run.report}",
         f"Model       {run.bundle}",
-        f"Try it      fieldmark predict {run.path} PHOTO",
+        f"Try it      fieldmark predict {shlex.quote(str(run.path))} PHOTO",
     ]
     return "\n".join(lines) + "\n"
 
@@ -55,15 +81,17 @@ def evaluation(evaluation: "Evaluation") -> str:
     """Return the numbers of an evaluation as tables."""
     overall = _table("", "Value", "95 % interval")
     for name, estimate in _overall(evaluation):
-        overall.add_row(name, *_value_and_interval(estimate))
-    overall.add_row("Loss", *_plain_value_and_interval(evaluation.loss))
+        _add_row(overall, name, *_value_and_interval(estimate))
+    _add_row(overall, "Loss", *_plain_value_and_interval(evaluation.loss))
     classes = _table("Class", "Photos", "Precision", "Recall", "F1")
     for name, metrics in evaluation.per_class.items():
         scores = (metrics.precision, metrics.recall, metrics.f1)
-        classes.add_row(name, f"{metrics.support:,}", *(_percent(score) for score in scores))
-    heading = f"{evaluation.num_images:,} photos of {len(evaluation.classes)} classes\n"
+        _add_row(classes, name, f"{metrics.support:,}", *(_percent(score) for score in scores))
+    photos = count(evaluation.num_images, "photo")
+    heading = f"{photos}, {len(evaluation.classes):,} classes\n"
     confusions = "".join(f"{line}\n" for line in _confusions(evaluation))
-    return heading + _drawn(overall) + _drawn(classes) + confusions
+    parts = [heading, _drawn(overall), _drawn(classes), confusions]
+    return "\n".join(part for part in parts if part)
 
 
 def predictions(rows: "Sequence[Prediction]", *, output_format: str) -> str:
@@ -76,13 +104,16 @@ def layers(summary: "Summary") -> str:
     """Return the layer table with its totals."""
     table = _table("Layer", "Type", "Output shape", "Parameters")
     for layer in summary.layers:
-        table.add_row(layer.name, layer.kind, layer.output_shape, f"{layer.num_parameters:,}")
+        shape, number = layer.output_shape, f"{layer.num_parameters:,}"
+        _add_row(table, layer.name, layer.kind, shape, number)
     total = sum(layer.num_parameters for layer in summary.layers)
+    head = sum(layer.num_parameters for layer in summary.layers if layer.name == "head")
+    totals = f"Parameters: {total:,} (backbone {total - head:,}, head {head:,})\n"
     heading = (
         f"{summary.backbone} at {summary.size_px}x{summary.size_px} px, "
         f"{summary.num_classes} classes\n"
     )
-    return heading + _drawn(table) + f"Parameters: {total:,}\n"
+    return "\n".join([heading, _drawn(table), totals])
 
 
 def _overall(evaluation: "Evaluation") -> "list[tuple[str, Estimate]]":
@@ -130,10 +161,10 @@ def _prediction_table(rows: "Sequence[Prediction]") -> str:
     table = _table("Photo", *(f"{place}." for place in range(1, width + 1)), right=())
     for row in rows:
         if row.error is not None:
-            table.add_row(_plain(row.path), _plain(row.error))
+            _add_row(table, row.path, row.error)
         else:
-            cells = (f"{_plain(name)} {100 * share:.1f} %" for name, share in row.ranking)
-            table.add_row(_plain(row.path), *cells)
+            cells = (f"{name} {100 * share:.1f} %" for name, share in row.ranking)
+            _add_row(table, row.path, *cells)
     return _drawn(table)
 
 
@@ -174,17 +205,18 @@ def _table(first: str, *others: str, right: Sequence[str] | None = None) -> "Tab
     return table
 
 
+def _add_row(table: "Table", *cells: str) -> None:
+    from rich.text import Text
+
+    # As text, since in a plain string rich would take [bold] or :car: for markup.
+    table.add_row(*(Text(printable(cell)) for cell in cells))
+
+
 def _drawn(table: "Table") -> str:
     from rich.console import Console
 
     console = Console(width=None if Console().is_terminal else PIPED_WIDTH, highlight=False)
     with console.capture() as capture:
         console.print(table)
-    return "\n".join(line.rstrip() for line in capture.get().splitlines()) + "\n"
-
-
-def _plain(text: str) -> str:
-    """Return text from the user in a form that rich does not take for markup."""
-    from rich.markup import escape
-
-    return escape(text)
+    lines = [line.rstrip() for line in capture.get().splitlines()]
+    return "\n".join(lines).strip("\n") + "\n"

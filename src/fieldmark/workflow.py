@@ -17,19 +17,18 @@ from fieldmark.base.run_folder import (
     RunRecord,
     create_run_folder,
     next_run_path,
+    recorded_call,
     recorded_run,
-    require_free,
+    require_place,
 )
 from fieldmark.run import Run, find_photos, load
 
 if TYPE_CHECKING:
     from fieldmark.evaluation.evaluation import Evaluation
     from fieldmark.models.layers import Layer
-    from fieldmark.models.orientation import Verdict
     from fieldmark.models.prediction import Prediction
     from fieldmark.planning import Plan
     from fieldmark.recipe import Recipe
-    from fieldmark.stages import Collected
 
 RUNS_FOLDER = "runs"
 DIGITS_FOLDER = "digits"
@@ -68,13 +67,15 @@ def train(
     root = _photos_folder(photos)
     path = Path(out).expanduser() if out else next_run_path(Path(RUNS_FOLDER))
     listed = Path(split_file).expanduser() if split_file else None
-    _check_places(root, out=path, split_file=listed)
+    require_place(path, photos=root)
+    if listed and not listed.is_file():
+        raise SplitError(f"There is no split file {listed}. Check the path for a typing error.")
     from fieldmark.planning import plan as settle
 
     asked = _recipe(recipe, backbone=backbone, weights=weights, overrides=overrides)
     plan = settle(asked)
     flags = {"backbone": backbone, "weights": weights, "split_file": listed, "out": out}
-    call = _call("train", photos, recipe=recipe, **flags, overrides=list(overrides))
+    call = recorded_call("train", photos, recipe=recipe, **flags, overrides=list(overrides))
     folder = create_run_folder(path)
     with recorded_run(folder, command=command or call, photos=root) as record:
         record.values["split_file"] = str(listed.resolve()) if listed else None
@@ -119,7 +120,8 @@ def evaluate(
     from fieldmark.new_photos import predict_folder
 
     root, path = _photos_folder(photos), Path(out).expanduser() if out else None
-    _check_places(root, out=path)
+    if path:
+        require_place(path, photos=root)
     predictions, catalog = predict_folder(
         loaded.classifier, root, progress=progress or SilentProgress()
     )
@@ -211,12 +213,14 @@ def summary(
 def demo(
     *,
     out: str | Path = "demo",
+    overrides: Sequence[str] = (),
     progress: Progress | None = None,
     command: str | None = None,
 ) -> Run:
     """Run the main job on scikit-learn's 1,797 handwritten digits; no network is needed.
 
     The digits are written to `out/digits` as PNGs, the run to the next free `out/run-NNN`.
+    `overrides` are changes to the recipe digits, as in `train`.
 
     Raises:
         DataError: `out/digits` holds something else.
@@ -229,8 +233,9 @@ def demo(
         photos,
         recipe="digits",
         out=next_run_path(folder),
+        overrides=overrides,
         progress=progress,
-        command=command or _call("demo", out=folder),
+        command=command or recorded_call("demo", out=folder, overrides=list(overrides)),
     )
 
 
@@ -265,7 +270,7 @@ def _train(
     with record.stage("orientation"):
         verdict = stages.check_orientation(classifier, collected, plan=plan)
         if verdict:
-            _announce(verdict, collected, record=record, progress=progress)
+            records.announce(verdict, collected, record=record, progress=progress)
         if verdict and verdict.orientation == "stored":
             plan = read_as_stored(plan, verdict)
             classifier = replace(classifier, preprocess=plan.preprocess)
@@ -273,7 +278,7 @@ def _train(
             collected = stages.collect(
                 root, plan=plan, split_file=split_file, folder=folder, progress=progress
             )
-    _describe(record, plan=plan, collected=collected, progress=progress)
+    records.describe(record, plan=plan, collected=collected, progress=progress)
     with record.stage("training"):
         outcome = stages.learn(classifier, collected, plan=plan, progress=progress)
         records.write_course(outcome, folder)
@@ -291,57 +296,6 @@ def _train(
         record.save()
         write_report(folder.path)
         progress.finish(str(folder.report_html))
-
-
-def _announce(
-    verdict: "Verdict", collected: "Collected", *, record: RunRecord, progress: Progress
-) -> None:
-    """Say what was made of the rotations in the photos' metadata."""
-    from fieldmark.data.scan import turned_paths
-
-    num_turned = len(turned_paths(collected.catalog))
-    carry = f"{num_turned:,} photos carry a rotation in their metadata"
-    if verdict.orientation == "exif":
-        progress.note(f"{carry}, and are turned as it says.")
-        return
-    text = (
-        f"{carry}, but look upright without it, so it is ignored. New photos are then read the "
-        "same way. To have it obeyed, set data.orientation=exif."
-    )
-    record.warnings.append(text)
-    progress.note(text)
-
-
-def _describe(
-    record: RunRecord, *, plan: "Plan", collected: "Collected", progress: Progress
-) -> None:
-    """Put into the record what is known once the photos are read, and say what needs saying."""
-    from fieldmark.records import described_device
-
-    catalog, splits, recipe = collected.catalog, collected.splits, plan.recipe
-    counts = catalog.status_counts()
-    for note in splits.notes:
-        progress.note(note)
-    record.warnings.extend(splits.notes)
-    if left_out := sum(row.is_lost_photo for row in catalog.rows):
-        what = (
-            "1 file that looks like a photo was"
-            if left_out == 1
-            else (f"{left_out:,} files that look like photos were")
-        )
-        text = f"{what} left out; catalog.csv says why."
-        record.warnings.append(text)
-        progress.note(text)
-    record.values |= {
-        "seeds": {"split": recipe.split.seed, "train": recipe.train.seed},
-        "data_digest": catalog.digest,
-        "device": described_device(plan),
-        "recipe": recipe.name,
-        "strategy": recipe.train.strategy,
-        "images": {"met": len(catalog.rows)} | dict(counts),
-        "splits": splits.counts(),
-    }
-    record.save()
 
 
 def _recipe(
@@ -366,19 +320,6 @@ def _photos_folder(photos: str | Path) -> Path:
     return root
 
 
-def _check_places(root: Path, *, out: Path | None, split_file: Path | None = None) -> None:
-    """Refuse paths that cannot work before anything is made or read."""
-    if out and out.resolve().is_relative_to(root):
-        raise RunError(
-            f"The output {out} would lie inside the folder of photos {root}, which is never "
-            "written to. Choose another --out."
-        )
-    if out:
-        require_free(out)
-    if split_file and not split_file.is_file():
-        raise SplitError(f"There is no split file {split_file}. Check the path.")
-
-
 def _require_some(predictions: "Sequence[Prediction]") -> None:
     if not all(prediction.error for prediction in predictions):
         return
@@ -389,14 +330,3 @@ def _require_some(predictions: "Sequence[Prediction]") -> None:
         f"None of the {len(predictions):,} photos could be read, such as {first.path}: "
         f"{first.error}."
     )
-
-
-def _call(verb: str, *given: object, **named: object) -> str:
-    """Return a call from Python as it is recorded, without the arguments that were left out."""
-    positional = [repr(str(value)) for value in given]
-    keywords = [
-        f"{name}={str(value)!r}" if isinstance(value, Path) else f"{name}={value!r}"
-        for name, value in named.items()
-        if value not in (None, [])
-    ]
-    return f"fieldmark.{verb}({', '.join(positional + keywords)})"

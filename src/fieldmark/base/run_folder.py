@@ -204,6 +204,20 @@ def require_free(path: Path) -> None:
         raise RunError(f"Cannot write into {path}: it is a file. Choose another --out.")
 
 
+def require_place(path: Path, *, photos: Path) -> None:
+    """Refuse a path to write to that lies within the folder of photos, or is not free.
+
+    Raises:
+        RunError: as it says.
+    """
+    if path.resolve().is_relative_to(photos.resolve()):
+        raise RunError(
+            f"The output {path} would lie inside the folder of photos {photos}, which is never "
+            "written to. Choose another --out."
+        )
+    require_free(path)
+
+
 def next_run_path(parent: Path) -> Path:
     """Return the first free `run-001`, `run-002`, ... in `parent`."""
     number = 1
@@ -253,6 +267,17 @@ def check_schema(content: Mapping[str, Any], *, what: str) -> None:
             f"{what} has schema version {found}; this Fieldmark ({__version__}) reads up to "
             f"{SCHEMA_VERSION}. Install a newer Fieldmark."
         )
+
+
+def recorded_call(verb: str, *given: object, **named: object) -> str:
+    """Return a call from Python for `run.json`, without the arguments that were left out."""
+    positional = [repr(str(value)) for value in given]
+    keywords = [
+        f"{name}={str(value)!r}" if isinstance(value, Path) else f"{name}={value!r}"
+        for name, value in named.items()
+        if value not in (None, [])
+    ]
+    return f"fieldmark.{verb}({', '.join(positional + keywords)})"
 
 
 def peak_memory_mib() -> int | None:

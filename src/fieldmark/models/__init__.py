@@ -1,1 +1,1 @@
-"""Networks: backbones, classifiers, their features, predictions and bundles."""
+"""Networks: built, given weights, put to predict, and kept as a bundle."""

@@ -2,7 +2,8 @@
 
 In: a `ModelConfig`. Out: a `BackboneSpec` (what to build, from which weights, for which input) and
 the network itself as a `FeatureExtractor`.
-Not covered: reading weight files (see `weights`) and the head (see `classifier`).
+Not covered: reading weight files (see `weights`), what features are (see `extractor`) and the head
+(see `classifier`).
 """
 
 import json
@@ -12,17 +13,29 @@ from pathlib import Path
 from typing import Any
 
 import timm
-import torch
-from torch import Tensor, nn
 
 from fieldmark.base.errors import RecipeError, WeightsError, nearest_spelling
+from fieldmark.models.extractor import FeatureExtractor
+from fieldmark.models.randomness import seeded
 from fieldmark.models.weights import WeightsFile, load_into, locate_on_hub, weights_file
 
 DEFAULT_BACKBONE = "resnet50"
-FEATURE_ARGS = {"num_classes": 0}
+DEFAULT_SIZE_PX = 224
+NO_CLASSIFIER = {"num_classes": 0}
 """timm's way of asking for a network without its classifier: pooled features come out."""
-
-# Legend for shape suffixes: N photos, C channels, H height, W width, F features.
+RESERVED_ARGS = (
+    "num_classes",
+    "in_chans",
+    "features_only",
+    "out_indices",
+    "pretrained",
+    "pretrained_cfg",
+    "pretrained_cfg_overlay",
+    "checkpoint_path",
+    "cache_dir",
+)
+"""Constructor arguments that are not for the recipe, nor for a bundle from elsewhere: what comes
+out of the network, and where its weights come from, is settled here."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +65,7 @@ class ModelConfig:
             raise RecipeError(
                 f"model.feature_power is {self.feature_power}; allowed: over 0, up to 1."
             )
+        _check_args(self.backbone_args)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,54 +85,21 @@ class BackboneSpec:
     reasons: Mapping[str, str]
 
 
-class FeatureExtractor(nn.Module):
-    """A backbone and the pooling that makes one row of features of a photo.
-
-    With `stages` 0 the features are the backbone's own pooled ones. With more, the outputs of
-    that many stages from the end, averaged over height and width, stand beside them: earlier
-    stages keep texture and detail that the last one has given up for ImageNet's classes.
-    A power below 1 is the signed power normalisation of Perronnin et al. 2010.
-    """
-
-    def __init__(self, backbone: nn.Module, *, stages: int, power: float) -> None:
-        super().__init__()
-        self.backbone = backbone
-        self.stages = stages
-        self.power = power
-
-    def forward(self, images_NCHW: Tensor) -> Tensor:
-        """Return features_NF of normalised images."""
-        features_NF = self._pooled(images_NCHW)
-        if self.power == 1:
-            return features_NF
-        return features_NF.sign() * features_NF.abs().pow(self.power)
-
-    def _pooled(self, images_NCHW: Tensor) -> Tensor:
-        if not self.stages:
-            return self.backbone(images_NCHW)  # type: ignore[no-any-return]
-        last, earlier = self.backbone.forward_intermediates(images_NCHW, indices=self.stages)
-        pooled = self.backbone.forward_head(last, pre_logits=True)
-        return torch.cat([pooled, *(stage.mean((2, 3)) for stage in reversed(earlier))], dim=1)
-
-
 def resolve_backbone(config: ModelConfig) -> BackboneSpec:
     """Decide what to build and find its weights, downloading them if need be.
 
     Raises:
-        RecipeError: timm knows no such backbone.
+        RecipeError: timm knows no such backbone, or an argument is not for the recipe.
         WeightsError: the weights cannot be found, reached or read.
     """
     if config.weights == "auto":
         return _spec_from_hub(config)
     if config.weights == "none":
-        name = DEFAULT_BACKBONE if config.backbone == "auto" else config.backbone
-        return _spec(config, name=name, weights=None, pretrained=_pretrained_config(name))
+        return _spec(config, name=_asked_name(config), weights=None)
     path = Path(config.weights).expanduser()
     if path.is_dir():
         return _spec_from_folder(config, path)
-    name = DEFAULT_BACKBONE if config.backbone == "auto" else config.backbone
-    weights = weights_file(path)
-    return _spec(config, name=name, weights=weights, pretrained=_pretrained_config(name))
+    return _spec(config, name=_asked_name(config), weights=weights_file(path))
 
 
 def build_backbone(spec: BackboneSpec, *, seed: int) -> FeatureExtractor:
@@ -151,15 +132,15 @@ def create_extractor(
     Raises:
         RecipeError: timm knows no such backbone, or refuses the arguments.
     """
-    _check_name(name)
+    _pretrained_config(name)
+    _check_args(args)
     try:
-        # timm draws from the global generator; it is put back as it was.
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            backbone = timm.create_model(name, pretrained=False, **{**FEATURE_ARGS, **args})
-    except (TypeError, ValueError, AssertionError) as error:
+        with seeded(seed):
+            backbone = timm.create_model(name, pretrained=False, **{**args, **NO_CLASSIFIER})
+    except Exception as error:  # a constructor may raise anything on arguments that do not suit
         raise RecipeError(
-            f"The backbone '{name}' cannot be built with model.backbone_args {dict(args)}: {error}."
+            f"The backbone '{name}' cannot be built with model.backbone_args {dict(args)}: "
+            f"{str(error).rstrip('.')}."
         ) from error
     if stages and not hasattr(backbone, "forward_intermediates"):
         raise RecipeError(
@@ -168,20 +149,12 @@ def create_extractor(
     return FeatureExtractor(backbone, stages=stages, power=power)
 
 
-def num_features(extractor: FeatureExtractor, *, size_px: int) -> int:
-    """Return the number of features of a photo, found by running one blank photo."""
-    was_training = extractor.training
-    extractor.eval()
-    with torch.no_grad():
-        parameter = next(extractor.parameters())
-        blank = torch.zeros(1, 3, size_px, size_px, device=parameter.device, dtype=parameter.dtype)
-        count = extractor(blank).shape[1]
-    extractor.train(was_training)
-    return int(count)
+def _asked_name(config: ModelConfig) -> str:
+    return DEFAULT_BACKBONE if config.backbone == "auto" else config.backbone
 
 
 def _spec_from_hub(config: ModelConfig) -> BackboneSpec:
-    name = DEFAULT_BACKBONE if config.backbone == "auto" else config.backbone
+    name = _asked_name(config)
     pretrained = _pretrained_config(name)
     repository = pretrained.get("hf_hub_id")
     if not repository:
@@ -192,21 +165,34 @@ def _spec_from_hub(config: ModelConfig) -> BackboneSpec:
         )
     file_name = pretrained.get("hf_hub_filename") or "model.safetensors"
     weights = locate_on_hub(str(repository), file_name=str(file_name), backbone=name)
-    return _spec(config, name=name, weights=weights, pretrained=pretrained)
+    return _spec(config, name=name, weights=weights)
 
 
 def _spec_from_folder(config: ModelConfig, folder: Path) -> BackboneSpec:
-    content = _read_folder_config(folder / "config.json")
-    name = str(content["architecture"])
-    if config.backbone not in ("auto", name):
+    path = folder / "config.json"
+    content = _read_folder_config(path)
+    name = content["architecture"]
+    args = dict(_table(content, "model_args", path=path))
+    # The classifier of the file is left aside, whatever the number of its classes.
+    args.pop("num_classes", None)
+    try:
+        pretrained = {**_pretrained_config(name), **_table(content, "pretrained_cfg", path=path)}
+        _check_args(args)
+    except RecipeError as error:
+        raise WeightsError(f"{path} describes no backbone that can be used: {error}") from error
+    if config.backbone != "auto" and _untagged(config.backbone) != _untagged(name):
         raise WeightsError(
             f"The weights in {folder} are of '{name}', and --backbone asks for "
             f"'{config.backbone}'. Leave --backbone out, or give weights of that backbone."
         )
-    pretrained = {**_pretrained_config(name), **content.get("pretrained_cfg", {})}
-    args = {**content.get("model_args", {}), **config.backbone_args}
-    weights = weights_file(folder / "model.safetensors")
-    return _spec(config, name=name, weights=weights, pretrained=pretrained, args=args)
+    return _spec(
+        config,
+        name=name,
+        weights=weights_file(folder / "model.safetensors"),
+        pretrained=pretrained,
+        args={**args, **config.backbone_args},
+        reason=f"named by {path}",
+    )
 
 
 def _read_folder_config(path: Path) -> Mapping[str, Any]:
@@ -224,52 +210,77 @@ def _read_folder_config(path: Path) -> Mapping[str, Any]:
     return content
 
 
+def _table(content: Mapping[str, Any], key: str, *, path: Path) -> Mapping[str, Any]:
+    values = content.get(key) or {}
+    if not isinstance(values, Mapping):
+        raise WeightsError(f"In {path}, {key} must be a table of names and values.")
+    return values
+
+
 def _spec(
     config: ModelConfig,
     *,
     name: str,
     weights: WeightsFile | None,
-    pretrained: Mapping[str, Any],
+    pretrained: Mapping[str, Any] | None = None,
     args: Mapping[str, Any] | None = None,
+    reason: str = "the default",
 ) -> BackboneSpec:
-    _check_name(name)
+    pretrained = _pretrained_config(name) if pretrained is None else pretrained
     classifier = pretrained.get("classifier") or ()
-    names = (classifier,) if isinstance(classifier, str) else tuple(classifier)
-    reasons = {"model.backbone": f"{'the default' if weights is None else weights.source}"}
-    mean, std = pretrained.get("mean"), pretrained.get("std")
+    try:
+        size_px = int(pretrained.get("input_size", (3, DEFAULT_SIZE_PX))[-1])
+        mean, std = _triple(pretrained.get("mean")), _triple(pretrained.get("std"))
+    except (TypeError, ValueError, LookupError) as error:
+        raise WeightsError(f"What '{name}' expects as input is not valid: {error}.") from error
     return BackboneSpec(
         name=name,
-        args=dict(args if args is not None else config.backbone_args),
+        args=dict(config.backbone_args if args is None else args),
         stages=config.stages,
         feature_power=config.feature_power,
         weights=weights,
-        size_px=int(pretrained.get("input_size", (3, 224, 224))[-1]),
+        size_px=size_px,
         interpolation=str(pretrained.get("interpolation") or "bicubic"),
-        mean=_triple(mean, default=0.5),
-        std=_triple(std, default=0.5),
-        classifier_names=names,
-        reasons=reasons if config.backbone == "auto" else {},
+        mean=mean,
+        std=std,
+        classifier_names=(classifier,) if isinstance(classifier, str) else tuple(classifier),
+        reasons={"model.backbone": reason} if config.backbone == "auto" else {},
     )
 
 
-def _triple(values: Any, *, default: float) -> tuple[float, float, float]:
-    if values is None:
-        return (default, default, default)
-    red, green, blue = (float(value) for value in values)
+def _triple(values: Any) -> tuple[float, float, float]:
+    red, green, blue = (0.5, 0.5, 0.5) if values is None else map(float, values)
     return (red, green, blue)
 
 
+def _untagged(name: str) -> str:
+    """Return "resnet18" of "resnet18.a1_in1k": the network without the name of its weights."""
+    return name.partition(".")[0]
+
+
 def _pretrained_config(name: str) -> dict[str, Any]:
-    _check_name(name)
-    config = timm.models.get_pretrained_cfg(name, allow_unregistered=True)
-    return dict(config.to_dict()) if config is not None else {}
-
-
-def _check_name(name: str) -> None:
-    architecture = name.split(".", maxsplit=1)[0]
+    """Return what timm knows of a backbone's published weights; of an unknown backbone, raise."""
+    architecture = _untagged(name)
     if not timm.is_model(architecture):
         hint = nearest_spelling(architecture, timm.list_models())
         raise RecipeError(
             f"There is no backbone '{name}'.{hint} Any timm name is allowed, "
             "such as resnet18, resnet50, mobilenetv2_100 or convnext_tiny."
+        )
+    try:
+        config = timm.models.get_pretrained_cfg(name, allow_unregistered=True)
+    except RuntimeError as error:
+        known = timm.list_pretrained(f"{architecture}.*")
+        raise RecipeError(
+            f"There are no published weights '{name}'.{nearest_spelling(name, known)} "
+            f"Allowed: {architecture} alone{''.join(f', {other}' for other in known)}."
+        ) from error
+    return dict(config.to_dict()) if config is not None else {}
+
+
+def _check_args(args: Mapping[str, Any]) -> None:
+    if reserved := [name for name in args if name in RESERVED_ARGS]:
+        raise RecipeError(
+            f"model.backbone_args.{reserved[0]} is not allowed: Fieldmark settles it itself. "
+            "Leave it out."
         )

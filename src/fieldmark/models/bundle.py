@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from fieldmark._version import __version__
-from fieldmark.base.errors import BundleError
+from fieldmark.base.errors import BundleError, RecipeError
 from fieldmark.base.files import sha256_of, write_bytes, write_json
 from fieldmark.data.preprocess import Preprocess
 from fieldmark.models.backbones import create_extractor
-from fieldmark.models.classifier import Architecture, Classifier, Network
+from fieldmark.models.classifier import PRECISIONS, Architecture, Classifier, Network
 
 SCHEMA_VERSION = 1
 WEIGHTS, DESCRIPTION, MANIFEST = "model.safetensors", "model.json", "MANIFEST.json"
@@ -41,17 +41,20 @@ def load_bundle(folder: Path) -> Classifier:
     Raises:
         BundleError: a file is missing, altered, malformed or too new.
     """
+    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     _verify(folder)
     content = _read_json(folder / DESCRIPTION)
     try:
         classifier = _from_description(content)
+    except RecipeError as error:
+        raise BundleError(f"The network of {folder} cannot be built: {error}") from error
     except (KeyError, TypeError, ValueError) as error:
         raise BundleError(f"{folder / DESCRIPTION} is malformed: {error!r}.") from error
     try:
         classifier.network.load_state_dict(load_file(folder / WEIGHTS))
-    except RuntimeError as error:
+    except (RuntimeError, SafetensorError) as error:
         raise BundleError(f"{folder / WEIGHTS} does not fit {DESCRIPTION}: {error}") from error
     classifier.network.eval()
     return classifier
@@ -79,6 +82,8 @@ def _description(classifier: Classifier, data_digest: str) -> Mapping[str, Any]:
 
 def _from_description(content: Mapping[str, Any]) -> Classifier:
     described = content["architecture"]
+    if described["precision"] not in PRECISIONS:
+        raise ValueError(f"precision is {described['precision']!r}")
     architecture = Architecture(
         backbone=described["backbone"],
         backbone_args=described["backbone_args"],
@@ -114,11 +119,18 @@ def _verify(folder: Path) -> None:
     for name, expected in sums.items():
         if not (folder / name).is_file():
             raise BundleError(f"The bundle {folder} is incomplete: {name} is missing.")
-        if sha256_of(folder / name) != expected:
+        if _sha256(folder / name) != expected:
             raise BundleError(
                 f"{folder / name} is not the file that was saved: its SHA-256 differs from the "
                 "manifest. It was damaged or altered; take a fresh copy of the bundle."
             )
+
+
+def _sha256(path: Path) -> str:
+    try:
+        return sha256_of(path)
+    except OSError as error:
+        raise BundleError(f"{path} cannot be read: {error.strerror or error}.") from error
 
 
 def _read_json(path: Path) -> Mapping[str, Any]:

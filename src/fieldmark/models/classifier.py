@@ -12,7 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from fieldmark.data.preprocess import Preprocess
-from fieldmark.models.backbones import FeatureExtractor, num_features
+from fieldmark.models.extractor import FeatureExtractor, num_features
+
+HEAD_STD = 0.01
+"""Of a new head's weights, as Krizhevsky et al. 2012 (section 5) start theirs."""
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+"""What a network may compute in."""
 
 # Legend for shape suffixes: N photos, C classes, F features; NCHW has 3 channels.
 
@@ -30,12 +35,18 @@ class Architecture:
 
 
 class Network(nn.Module):
-    """Features and the linear head on top of them; takes normalised images, gives logits."""
+    """Features and the linear head on top of them; takes normalised images, gives logits.
+
+    The head is all zeros until it is given weights.
+    """
 
     def __init__(self, extractor: FeatureExtractor, *, num_features: int, num_classes: int) -> None:
         super().__init__()
         self.extractor = extractor
-        self.head = nn.Linear(num_features, num_classes)
+        # A Linear draws its start from the global generator, even if it is replaced at once.
+        self.head = nn.Linear(num_features, num_classes, device="meta").to_empty(device="cpu")
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
 
     def forward(self, images_NCHW: Tensor) -> Tensor:
         """Return logits_NC of normalised images."""
@@ -62,13 +73,15 @@ def new_classifier(
 ) -> Classifier:
     """Put a fresh head on a backbone.
 
-    The head's weights are drawn from a normal distribution of standard deviation 0.01 with
+    The head's weights are drawn from a normal distribution of standard deviation `HEAD_STD` with
     `generator`, its biases are zero, so that a new classifier starts close to indifferent.
+
+    Raises:
+        RecipeError: the backbone does not take photos of the size that `preprocess` gives.
     """
     width = num_features(extractor, size_px=preprocess.size_px)
     network = Network(extractor, num_features=width, num_classes=len(classes))
-    nn.init.normal_(network.head.weight, std=0.01, generator=generator)
-    nn.init.zeros_(network.head.bias)
+    nn.init.normal_(network.head.weight, std=HEAD_STD, generator=generator)
     return Classifier(
         network=network, architecture=architecture, preprocess=preprocess, classes=classes
     )

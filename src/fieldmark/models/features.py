@@ -10,7 +10,9 @@ import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,6 +26,9 @@ CACHE_VARIABLE = "FIELDMARK_CACHE"
 """Environment variable that names another folder for the cache."""
 CACHE_VERSION = 1
 """Raised whenever the same inputs would give other features."""
+COMPUTED_BY = ("torch", "timm", "pillow")
+"""Packages of which another version may give other features of the same photo."""
+CHECKSUM = "sha256_of_content"
 
 # Legend for shape suffixes: M photos in store, N photos wanted, F features.
 
@@ -56,8 +61,8 @@ def features_key(classifier: Classifier, *, weights_sha256: str, device: torch.d
         "feature_power": architecture.feature_power,
         "precision": architecture.precision,
         "preprocess": classifier.preprocess.to_json(),
-        "torch": torch.__version__,
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        "versions": {name: version(name) for name in COMPUTED_BY},
+        "device": _arithmetic(device),
     }
     text = json.dumps(depends_on, sort_keys=True)
     return hashlib.sha256(text.encode("utf-8")).hexdigest()[:32]
@@ -85,18 +90,30 @@ def cached_features(
         computed = predictor.features(pixels_MHWC, rows_N=new, on_batch=on_batch)
         known |= {sha256s[i]: row for i, row in zip(new, computed, strict=True)}
         _write(path, known)
+    if not sha256s:
+        return CachedFeatures(features_NF=predictor.features(pixels_MHWC), num_reused=0)
     features_NF = np.stack([known[digest] for digest in sha256s])
     return CachedFeatures(features_NF=features_NF, num_reused=num_reused)
 
 
+def _arithmetic(device: torch.device) -> str:
+    """Name what sums differ by in their last digits, for caches that several machines share."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{device.type} {torch.backends.cpu.get_cpu_capability()}"
+
+
 def _read(path: Path) -> dict[str, NDArray[np.float32]]:
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
+    """Return the features kept in a file by digest; none where it is missing or damaged."""
+    from safetensors import SafetensorError, safe_open
 
     try:
-        tensors = load_file(path)
-        digests = [bytes(row).hex() for row in tensors["sha256"]]
-        return dict(zip(digests, tensors["features"], strict=True))
+        with safe_open(path, framework="numpy") as file:
+            checksum = (file.metadata() or {}).get(CHECKSUM)
+            digests, features_NF = file.get_tensor("sha256"), file.get_tensor("features")
+        if checksum != _checksum(digests, features_NF):
+            return {}
+        return dict(zip((bytes(row).hex() for row in digests), features_NF, strict=True))
     except (OSError, SafetensorError, KeyError, ValueError):
         return {}
 
@@ -105,8 +122,16 @@ def _write(path: Path, known: Mapping[str, NDArray[np.float32]]) -> None:
     from safetensors.numpy import save
 
     digests = np.array([list(bytes.fromhex(digest)) for digest in known], dtype=np.uint8)
-    content = save({"sha256": digests, "features": np.stack(list(known.values()))})
+    features_NF: NDArray[np.float32] = np.stack(list(known.values()))
+    tensors: dict[str, NDArray[Any]] = {"sha256": digests, "features": features_NF}
+    content = save(tensors, metadata={CHECKSUM: _checksum(digests, features_NF)})
     try:
         write_bytes(path, content)
     except OSError:
         return
+
+
+def _checksum(digests: NDArray[np.uint8], features_NF: NDArray[np.float32]) -> str:
+    checksum = hashlib.sha256(digests.tobytes())
+    checksum.update(np.ascontiguousarray(features_NF).data)
+    return checksum.hexdigest()

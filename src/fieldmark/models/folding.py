@@ -7,6 +7,8 @@ Not covered: normalisations that do not directly follow a convolution; they stay
 """
 
 import copy
+from collections import Counter
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -36,35 +38,50 @@ def fold_batchnorm(network: nn.Module, *, size_px: int) -> nn.Module:
     return folded if float(error) <= MAX_RELATIVE_ERROR else plain
 
 
-def _pairs(network: nn.Module, images_NCHW: Tensor) -> list[tuple[str, nn.Conv2d]]:
-    """Return (name of the normalisation, the convolution whose very output it takes)."""
-    outputs: dict[int, tuple[Tensor, nn.Conv2d]] = {}
-    calls: dict[nn.Module, int] = {}
-    pairs: list[tuple[str, nn.Conv2d]] = []
-    handles = []
+@dataclass(slots=True)
+class _Trace:
+    """What one run of the network shows: who made each tensor, and who took it."""
 
-    def remember(module: nn.Module, _: Any, output: Tensor) -> None:
-        assert isinstance(module, nn.Conv2d)
-        calls[module] = calls.get(module, 0) + 1
+    outputs: dict[int, tuple[Tensor, nn.Conv2d]] = field(default_factory=dict)
+    pairs: list[tuple[nn.Module, nn.Conv2d]] = field(default_factory=list)
+    calls: Counter[nn.Module] = field(default_factory=Counter)
+
+    def after_conv(self, conv: nn.Module, _inputs: Any, output: Tensor) -> None:
+        assert isinstance(conv, nn.Conv2d)
+        self.calls[conv] += 1
         # The tensor is kept alive so that its id cannot be given to another one.
-        outputs[id(output)] = (output, module)
+        self.outputs[id(output)] = (output, conv)
 
-    def match(name: str) -> Any:
-        def hook(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-            if found := outputs.get(id(inputs[0])):
-                pairs.append((name, found[1]))
+    def before_norm(self, norm: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        self.calls[norm] += 1
+        if made := self.outputs.get(id(inputs[0])):
+            self.pairs.append((norm, made[1]))
 
-        return hook
 
-    for name, module in network.named_modules():
+def _pairs(network: nn.Module, images_NCHW: Tensor) -> list[tuple[str, nn.Conv2d]]:
+    """Return (name of the normalisation, the convolution whose very output it takes).
+
+    Only where each is used once, and the normalisation has kept statistics.
+    """
+    trace = _Trace()
+    handles = []
+    names: dict[nn.Module, list[str]] = {}
+    for name, module in network.named_modules(remove_duplicate=False):
+        names.setdefault(module, []).append(name)
+    for module in names:
         if isinstance(module, nn.Conv2d):
-            handles.append(module.register_forward_hook(remember))
-        elif isinstance(module, nn.BatchNorm2d):
-            handles.append(module.register_forward_pre_hook(match(name)))
+            handles.append(module.register_forward_hook(trace.after_conv))
+        elif isinstance(module, nn.BatchNorm2d) and module.running_mean is not None:
+            handles.append(module.register_forward_pre_hook(trace.before_norm))
     network(images_NCHW)
     for handle in handles:
         handle.remove()
-    return [(name, conv) for name, conv in pairs if calls[conv] == 1]
+    takers = Counter(conv for _, conv in trace.pairs)
+    return [
+        (names[norm][0], conv)
+        for norm, conv in trace.pairs
+        if trace.calls[conv] == trace.calls[norm] == len(names[norm]) == takers[conv] == 1
+    ]
 
 
 def _fold_pair(network: nn.Module, norm_name: str, conv: nn.Conv2d) -> None:

@@ -31,7 +31,7 @@ def weights_file(path: Path) -> WeightsFile:
     """Return the weights file at `path`.
 
     Raises:
-        WeightsError: it does not exist, or is not a .safetensors file.
+        WeightsError: it does not exist, cannot be read, or is not a .safetensors file.
     """
     if not path.is_file():
         raise WeightsError(
@@ -43,7 +43,10 @@ def weights_file(path: Path) -> WeightsFile:
             f"{path} is not a .safetensors file, and no other kind is read: a pickle can run code "
             "when it is opened. Convert it with safetensors.torch.save_file."
         )
-    return WeightsFile(path=path, sha256=sha256_of(path), source=f"weights from {path}")
+    try:
+        return WeightsFile(path=path, sha256=sha256_of(path), source=f"weights from {path}")
+    except OSError as error:
+        raise WeightsError(f"{path} cannot be read: {error.strerror or error}.") from error
 
 
 def locate_on_hub(repository: str, *, file_name: str, backbone: str) -> WeightsFile:
@@ -52,8 +55,12 @@ def locate_on_hub(repository: str, *, file_name: str, backbone: str) -> WeightsF
     Raises:
         WeightsError: it is not cached and the hub cannot be reached, within seconds.
     """
-    from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
-    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub import (
+        get_hf_file_metadata,
+        hf_hub_download,
+        hf_hub_url,
+        try_to_load_from_cache,
+    )
 
     if not file_name.endswith(".safetensors"):
         raise WeightsError(
@@ -81,8 +88,8 @@ def load_into(
     Tensors of the file's own classifier (`head_names` are its module names) are left aside.
 
     Raises:
-        WeightsError: the file is unreadable, lacks a tensor, has one of another shape, or has
-            tensors for which the network has no place.
+        WeightsError: the file is unreadable, lacks a tensor, has one of another shape or with
+            numbers that are not finite, or has tensors for which the network has no place.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -114,10 +121,12 @@ def _check_cover(
     ]
     heads = tuple(f"{name}." for name in head_names)
     extra = [name for name in found if name not in wanted and not name.startswith(heads)]
+    broken = [name for name in wanted if name in found and not found[name].isfinite().all()]
     faults = [
         _fault("missing", missing, of=len(required)),
         _fault("of another shape", misshapen, of=len(required)),
         _fault("without a place in the backbone", extra, of=len(found)),
+        _fault("with infinite values or NaN", broken, of=len(found)),
     ]
     if any(faults):
         raise WeightsError(

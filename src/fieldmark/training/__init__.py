@@ -1,1 +1,1 @@
-"""Training: a linear probe on frozen features, or every weight."""
+"""From frozen or random weights to a trained classifier."""

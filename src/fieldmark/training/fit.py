@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from fieldmark.base.errors import RecipeError
+from fieldmark.base.errors import DataError, RecipeError
 from fieldmark.data.augment import AugmentConfig, augment
 from fieldmark.evaluation.metrics import (
     count_classes,
@@ -28,6 +28,7 @@ from fieldmark.evaluation.metrics import (
 )
 from fieldmark.models.classifier import Classifier
 from fieldmark.models.inference import Predictor
+from fieldmark.models.randomness import seeded
 from fieldmark.training.optim import (
     OptimConfig,
     build_optimizer,
@@ -36,8 +37,10 @@ from fieldmark.training.optim import (
 )
 
 TOP_K = 5
+VALIDATED = ("val_loss", "val_accuracy", "val_precision", "val_recall", "val_top_k")
 
-# Legend for shape suffixes: M photos in store, N photos of a split, C classes; NHWC and NCHW images of 3 channels.
+# Legend for shape suffixes: M photos in store, N photos of a split, C classes; NHWC and NCHW
+# images of 3 channels.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +58,7 @@ class TrainConfig:
     precision: str = "auto"
     """"auto", "float32" or "bfloat16"."""
     seed: int = 0
-    """Seed of the head's start, the order of photos and the augmentation."""
+    """Seed of all that is drawn: random starts, the order of photos, augmentation, dropout."""
 
     def __post_init__(self) -> None:
         """Check ranges."""
@@ -73,6 +76,8 @@ class TrainConfig:
             raise RecipeError(
                 f"train.precision is '{self.precision}'; allowed: auto, float32, bfloat16."
             )
+        if not 0 <= self.seed < 2**63:
+            raise RecipeError(f"train.seed is {self.seed}; allowed: 0 to below 2 to the power 63.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,17 +122,18 @@ def fit(
     """Train every weight of `classifier` in place; return the history.
 
     `autocast` is the dtype of the forward pass, or None for float32 throughout. `on_batch` gets
-    the number of photos done. The order of photos and the augmentation derive from
-    `config.seed` alone.
+    the number of photos done. The order of photos, the augmentation and dropout derive from
+    `config.seed` alone. Without validation photos the history has NaN for their figures.
 
     Raises:
+        DataError: there are fewer than two photos to train on.
         RecipeError: the loss became infinite or not a number; the message says what to lower.
     """
-    network = classifier.network.to(device=device, memory_format=torch.channels_last)
-    optimizer = build_optimizer(network.extractor, network.head, config=optim)
+    _require_two(train)
+    network = classifier.network.to(device).to(memory_format=torch.channels_last)
     loop = _Loop(
         classifier=classifier,
-        optimizer=optimizer,
+        optimizer=build_optimizer(network.extractor, network.head, config=optim),
         config=config,
         optim=optim,
         augmentation=augmentation,
@@ -137,9 +143,10 @@ def fit(
         on_batch=on_batch,
     )
     history: list[Epoch] = []
-    for number in range(1, config.epochs + 1):
-        history.append(loop.epoch(number, train=train, validation=validation))
-        on_epoch(history[-1])
+    with seeded(config.seed, device=device):
+        for number in range(1, config.epochs + 1):
+            history.append(loop.epoch(number, train=train, validation=validation))
+            on_epoch(history[-1])
     network.eval()
     return history
 
@@ -147,10 +154,19 @@ def fit(
 def num_steps(num_photos: int, *, batch_size: int) -> int:
     """Return the number of steps of an epoch.
 
-    Photos are shared out evenly, so that no batch is a remainder of one or two, on which batch
-    normalisation would have nothing to average.
+    Photos are shared out evenly, so that no batch is a remainder of one, on which batch
+    normalisation would have nothing to average. Where batches of two do not come out even, one
+    holds three.
     """
-    return max(1, math.ceil(num_photos / batch_size))
+    return max(1, min(math.ceil(num_photos / batch_size), num_photos // 2))
+
+
+def _require_two(train: Photos) -> None:
+    if len(train.labels_N) < 2:
+        raise DataError(
+            f"The train split has {len(train.labels_N)} photos; training every weight takes at "
+            "least 2, since batch normalisation averages over photos. Add photos."
+        )
 
 
 @dataclass(slots=True, kw_only=True)
@@ -166,8 +182,24 @@ class _Loop:
     on_batch: Callable[[int], None]
 
     def epoch(self, number: int, *, train: Photos, validation: Photos) -> Epoch:
-        began_s = time.monotonic()
-        num_photos = len(train.labels_N)
+        began_s = time.perf_counter()
+        lr, train_loss, train_accuracy = self._train(number, train)
+        if not math.isfinite(train_loss):
+            raise self._diverged(number, train_loss)
+        seconds = max(time.perf_counter() - began_s, 1e-9)
+        return Epoch(
+            epoch=number,
+            lr=lr,
+            train_loss=train_loss,
+            train_accuracy=train_accuracy,
+            seconds=seconds,
+            images_per_second=len(train.labels_N) / seconds,
+            **self._validate(number, validation),
+        )
+
+    def _train(self, number: int, photos: Photos) -> tuple[float, float, float]:
+        """Pass once over the photos; return the last rate, the mean loss and the accuracy."""
+        num_photos = len(photos.labels_N)
         order_N = torch.randperm(num_photos, generator=self.generator).numpy()
         steps = num_steps(num_photos, batch_size=self.config.batch_size)
         loss_sum = torch.zeros((), device=self.device)
@@ -180,26 +212,11 @@ class _Loop:
                 steps_per_epoch=steps,
                 num_epochs=self.config.epochs,
             )
-            logits_NC, labels_N = self._step(train, chosen, lr=lr)
+            logits_NC, labels_N = self._step(photos, chosen, lr=lr)
             loss_sum += cross_entropy(logits_NC, labels_N, reduction="sum")
             num_right += (logits_NC.argmax(1) == labels_N).sum()
             self.on_batch(len(chosen))
-        train_loss = float(loss_sum) / num_photos
-        if not math.isfinite(train_loss):
-            raise RecipeError(
-                f"Training diverged in epoch {number}: the loss is {train_loss}. "
-                f"Lower the learning rate, for instance --set optim.lr={self.optim.lr / 10:g}."
-            )
-        seconds = time.monotonic() - began_s
-        return self._row(
-            number,
-            lr=lr,
-            train_loss=train_loss,
-            train_accuracy=float(num_right) / num_photos,
-            validation=validation,
-            seconds=seconds,
-            images_per_second=num_photos / seconds,
-        )
+        return lr, float(loss_sum) / num_photos, float(num_right) / num_photos
 
     def _step(
         self, photos: Photos, chosen: NDArray[np.int64], *, lr: float
@@ -227,33 +244,30 @@ class _Loop:
         augmented = augment(pixels_NCHW.to(self.device), self.augmentation, self.generator)
         return self.classifier.preprocess.normalise(augmented, dtype=torch.float32), labels_N
 
-    def _row(
-        self,
-        number: int,
-        *,
-        lr: float,
-        train_loss: float,
-        train_accuracy: float,
-        validation: Photos,
-        seconds: float,
-        images_per_second: float,
-    ) -> Epoch:
+    def _validate(self, number: int, photos: Photos) -> dict[str, float]:
+        """Return the fields of `Epoch` that come from the validation photos."""
         predictor = Predictor(self.classifier, device=self.device)
-        logits_NC = predictor.logits(validation.pixels_MHWC, rows_N=validation.rows_N)
-        labels_N = validation.labels_N
+        logits_NC = predictor.logits(photos.pixels_MHWC, rows_N=photos.rows_N)
+        if not len(logits_NC):
+            return dict.fromkeys(VALIDATED, math.nan)
+        if not np.isfinite(logits_NC).all():
+            raise self._diverged(number, math.nan)
+        labels_N = photos.labels_N
         num_classes = len(self.classifier.classes)
         ranks_N = ranks_of_truth(logits_NC, labels_N)
         counts = count_classes(labels_N, logits_NC.argmax(axis=1), num_classes=num_classes)
-        return Epoch(
-            epoch=number,
-            lr=lr,
-            train_loss=train_loss,
-            train_accuracy=train_accuracy,
-            val_loss=float(negative_log_likelihood(logits_NC, labels_N).mean()),
-            val_accuracy=float((ranks_N == 0).mean()),
-            val_precision=float(macro_average(precision(counts), counts)),
-            val_recall=float(macro_average(recall(counts), counts)),
-            val_top_k=float((ranks_N < TOP_K).mean()),
-            seconds=seconds,
-            images_per_second=images_per_second,
+        loss = negative_log_likelihood(logits_NC, labels_N).mean()
+        values = (
+            loss,
+            (ranks_N == 0).mean(),
+            macro_average(precision(counts), counts),
+            macro_average(recall(counts), counts),
+            (ranks_N < TOP_K).mean(),
+        )
+        return {name: float(value) for name, value in zip(VALIDATED, values, strict=True)}
+
+    def _diverged(self, number: int, loss: float) -> RecipeError:
+        return RecipeError(
+            f"Training diverged in epoch {number}: the loss is {loss}. "
+            f"Lower the learning rate, for instance --set optim.lr={self.optim.lr / 10:g}."
         )

@@ -40,7 +40,7 @@ class OptimConfig:
             raise RecipeError(f"optim.lr is {self.lr}; allowed: over 0 and below 10.")
         if not 0 <= self.weight_decay < 1:
             raise RecipeError(f"optim.weight_decay is {self.weight_decay}; allowed: 0 to below 1.")
-        if self.warmup_epochs < 0:
+        if not 0 <= self.warmup_epochs < math.inf:
             raise RecipeError(f"optim.warmup_epochs is {self.warmup_epochs}; allowed: 0 or more.")
         if not 0 < self.head_lr_factor <= 1000:
             raise RecipeError(

@@ -1,0 +1,246 @@
+"""How long `fieldmark train` takes from start to end, its memory, and how good the result is.
+
+In: a folder of photos. Out: one Markdown row a program on standard output; with --record the same
+rows stand in the table of benchmarks/README.md.
+The command runs as a user would run it, in a process of its own with an empty feature cache. With
+--peer a plain script learns from the same photos in the same split, in turn with it.
+Not covered: Windows, which does not tell the memory of a process that has ended.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+HERE = Path(__file__).parent
+PEER = HERE / "peers" / "plain_probe.py"
+TABLE = HERE / "README.md"
+BEGIN, END = "<!-- whole_command: begin -->", "<!-- whole_command: end -->"
+HEADER = (
+    "Photos",
+    "Program",
+    "Accuracy on test photos",
+    "Time, s",
+    "Peak memory, MiB",
+    "Seconds by stage",
+    "Machine",
+    "Date",
+)
+NUM_KEYS = 2
+"""The leading columns that tell what was measured; a new row replaces the one that shares them."""
+KIB_PER_MIB, BYTES_PER_MIB = 1 << 10, 1 << 20
+LOG_LINES_SHOWN = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What is asked for on the command line."""
+
+    photos: Path
+    weights: str | None
+    split_file: Path | None
+    recipe: str
+    repeats: int
+    peer: bool
+    record: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """What one process took."""
+
+    seconds: float
+    peak_mib: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """One program, run once."""
+
+    program: str
+    accuracy: str
+    cost: Cost
+    stages: Mapping[str, float]
+
+
+def main() -> None:
+    options = parse_options(sys.argv[1:])
+    warm_up(options.photos)
+    results: dict[str, list[Result]] = {}
+    machine = ""
+    for repeat in range(options.repeats):
+        with tempfile.TemporaryDirectory(prefix="fieldmark-bench-") as name:
+            folder = Path(name)
+            print(f"Repeat {repeat + 1} of {options.repeats}", file=sys.stderr)
+            ours, machine = run_fieldmark(options, folder=folder)
+            results.setdefault(ours.program, []).append(ours)
+            if options.peer:
+                theirs = run_peer(options, folder=folder)
+                results.setdefault(theirs.program, []).append(theirs)
+    rows = [
+        row_of(runs, photos=options.photos.resolve().name, machine=machine)
+        for runs in results.values()
+    ]
+    print("\n".join(table_of(rows)))
+    if options.record:
+        record(rows, path=TABLE)
+        print(f"Recorded in {TABLE}", file=sys.stderr)
+
+
+def parse_options(arguments: Sequence[str]) -> Options:
+    """Read the command line; exits with 2 and a message where it makes no sense."""
+    parser = argparse.ArgumentParser(description="Measure 'fieldmark train' from start to end.")
+    parser.add_argument("photos", type=Path, help="folder with one subfolder of photos per class")
+    parser.add_argument("--weights", help="as of fieldmark train; default: the recipe's")
+    parser.add_argument("--split-file", type=Path, metavar="CSV", help="columns path and split")
+    parser.add_argument("--recipe", default="quick", help="as of fieldmark train; default: quick")
+    parser.add_argument("--repeats", type=int, default=3, metavar="N", help="default: 3")
+    parser.add_argument("--peer", action="store_true", help="run peers/plain_probe.py beside it")
+    parser.add_argument("--record", action="store_true", help="update benchmarks/README.md")
+    options = Options(**vars(parser.parse_args(arguments)))
+    if not options.photos.is_dir():
+        parser.error(f"there is no folder {options.photos}")
+    if options.repeats < 1:
+        parser.error("--repeats must be 1 or more")
+    if options.peer and options.weights == "none":
+        parser.error("--peer puts a linear model on pretrained features: give other --weights")
+    return options
+
+
+def warm_up(photos: Path) -> None:
+    """Read every file once, so that the first program does not pay for the disk alone."""
+    for file in photos.rglob("*"):
+        if file.is_file():
+            file.read_bytes()
+
+
+def run_fieldmark(options: Options, *, folder: Path) -> tuple[Result, str]:
+    """Train in `folder` / run; return the result and the machine in words."""
+    run = folder / "run"
+    command = [sys.executable, "-m", "fieldmark", "train", str(options.photos)]
+    command += ["--recipe", options.recipe, "--out", str(run)]
+    if options.weights:
+        command += ["--weights", options.weights]
+    if options.split_file:
+        command += ["--split-file", str(options.split_file)]
+    cost = measure(command, log=folder / "fieldmark.log", cache=folder / "cache")
+    record = read_json(run / "run.json")
+    evaluation = read_json(run / "evaluation.json")
+    stages = {stage["name"]: float(stage["seconds"]) for stage in record["stages"]}
+    stages = {"start-up": cost.seconds - sum(stages.values()), **stages}
+    device, versions = record["device"], record["versions"]
+    accuracy = evaluation["accuracy"]
+    result = Result(
+        program=f"fieldmark train ({record['recipe']}, {model_of(run)['backbone']})",
+        accuracy=in_percent(accuracy["value"], accuracy["low"], accuracy["high"]),
+        cost=cost,
+        stages=stages,
+    )
+    return result, f"{device['name']}, {device['cores']} cores, torch {versions['torch']}"
+
+
+def run_peer(options: Options, *, folder: Path) -> Result:
+    """Run the plain script on the split that Fieldmark has just used in `folder`."""
+    from fieldmark.evaluation.intervals import wilson_interval
+
+    model, output = model_of(folder / "run"), folder / "peer.json"
+    command = [sys.executable, str(PEER), str(options.photos)]
+    command += ["--split-file", str(folder / "run" / "splits.csv"), "--out", str(output)]
+    command += ["--backbone", model["backbone"], "--weights", model["weights"]]
+    cost = measure(command, log=folder / "peer.log", cache=folder / "cache")
+    found = read_json(output)
+    estimate = wilson_interval(found["num_correct"], found["num_test"])
+    return Result(
+        program=f"plain script ({model['backbone']})",
+        accuracy=in_percent(estimate.value, estimate.low, estimate.high),
+        cost=cost,
+        stages={"start-up": cost.seconds - sum(found["seconds"].values()), **found["seconds"]},
+    )
+
+
+def measure(command: Sequence[str], *, log: Path, cache: Path) -> Cost:
+    """Run a command to its end; exits with the tail of its output where it fails.
+
+    The memory is the most that its process held resident at one time, as the system kept count,
+    so that nothing is sampled while it runs.
+    """
+    environment = {**os.environ, "FIELDMARK_CACHE": str(cache)}
+    began_s = time.perf_counter()
+    with log.open("wb") as stream:
+        process = subprocess.Popen(
+            command, env=environment, stdout=stream, stderr=subprocess.STDOUT
+        )
+        _, status, usage = os.wait4(process.pid, 0)
+    seconds = time.perf_counter() - began_s
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        tail = log.read_text("utf-8", errors="replace").splitlines()[-LOG_LINES_SHOWN:]
+        sys.exit("\n".join([*tail, f"Exit code {process.returncode}: {' '.join(command)}"]))
+    units_per_mib = BYTES_PER_MIB if sys.platform == "darwin" else KIB_PER_MIB
+    return Cost(seconds=seconds, peak_mib=usage.ru_maxrss // units_per_mib)
+
+
+def model_of(run: Path) -> dict[str, Any]:
+    """Return the section [model] of what a run ended up with."""
+    resolved = tomllib.loads((run / "resolved.toml").read_text("utf-8"))
+    return dict(resolved["model"])
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the object in a JSON file."""
+    return dict(json.loads(path.read_text("utf-8")))
+
+
+def in_percent(value: float, low: float, high: float) -> str:
+    """Return a proportion as in `99.87 % (99.6 to 100.0)`, the 95 % interval in brackets."""
+    return f"{100 * value:.2f} % ({100 * low:.1f} to {100 * high:.1f})"
+
+
+def row_of(runs: Sequence[Result], *, photos: str, machine: str) -> tuple[str, ...]:
+    """Return the row of one program: medians over its runs, and the range of their times."""
+    seconds = [run.cost.seconds for run in runs]
+    spread = f" ({min(seconds):.1f} to {max(seconds):.1f})" if len(runs) > 1 else ""
+    stages = {name: median(run.stages[name] for run in runs) for name in runs[0].stages}
+    return (
+        photos,
+        runs[0].program,
+        " or ".join(sorted({run.accuracy for run in runs})),
+        f"{median(seconds):.1f}{spread}",
+        f"{median(run.cost.peak_mib for run in runs):,.0f}",
+        ", ".join(f"{name} {took:.1f}" for name, took in stages.items()),
+        machine,
+        f"{datetime.now(UTC):%Y-%m-%d}",
+    )
+
+
+def table_of(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return the lines of a Markdown table."""
+    lines = (HEADER, ("---",) * len(HEADER), *rows)
+    return [f"| {' | '.join(cells)} |" for cells in lines]
+
+
+def record(rows: Sequence[tuple[str, ...]], *, path: Path) -> None:
+    """Put rows into the table between the two markers, each in the place of the one it renews."""
+    before, begin, rest = path.read_text("utf-8").partition(BEGIN)
+    old, end, after = rest.partition(END)
+    if not (begin and end):
+        sys.exit(f"{path} has lost its markers {BEGIN} and {END}; put them back around its table.")
+    lines = [line for line in old.splitlines() if line.startswith("|")]
+    kept = [tuple(cell.strip() for cell in line.strip("|").split("|")) for line in lines[2:]]
+    by_key = {row[:NUM_KEYS]: row for row in (*kept, *rows)}
+    table = "\n".join(table_of(list(by_key.values())))
+    path.write_text(f"{before}{BEGIN}\n{table}\n{END}{after}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

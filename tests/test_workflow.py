@@ -1,0 +1,445 @@
+"""Whole journeys: what a run leaves behind, what it never touches, and what stops it early."""
+
+import csv
+import json
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import fieldmark
+from fieldmark.base.errors import DataError, RecipeError, RunError, SplitError, WeightsError
+from fieldmark.run import Run
+
+ALWAYS = {
+    "run.json",
+    "recipe.toml",
+    "resolved.toml",
+    "catalog.csv",
+    "splits.csv",
+    "history.csv",
+    "layers.csv",
+    "predictions.csv",
+    "evaluation.json",
+    "report.html",
+    "model",
+    "model/model.safetensors",
+    "model/model.json",
+    "model/MANIFEST.json",
+}
+RECIPES = ("quick", "finetune")
+Train = Callable[..., Run]
+Snapshot = Callable[[Path], dict[str, object]]
+
+
+@pytest.fixture(params=RECIPES)
+def finished(request: pytest.FixtureRequest) -> Run:
+    """The finished run of each recipe in turn."""
+    run: Run = request.getfixturevalue(f"finished_{request.param}")
+    return run
+
+
+def folder_of(run: Run) -> Path:
+    assert run.path is not None
+    return run.path
+
+
+def record_of(folder: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((folder / "run.json").read_text("utf-8"))
+    return content
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def results(folder: Path) -> tuple[bytes, bytes]:
+    return (folder / "evaluation.json").read_bytes(), (folder / "predictions.csv").read_bytes()
+
+
+# What a run leaves behind
+
+
+def test_a_run_folder_holds_these_files_and_no_others(finished: Run, snapshot: Snapshot) -> None:
+    extra = {"probe.csv"} if record_of(folder_of(finished))["recipe"] == "quick" else set()
+    assert set(snapshot(folder_of(finished))) == ALWAYS | extra
+
+
+def test_colourful_classes_are_learned(finished: Run) -> None:
+    assert finished.evaluation.accuracy.value >= 0.9
+
+
+def test_the_record_tells_what_was_done(finished: Run, photos: Path) -> None:
+    content = record_of(folder_of(finished))
+    assert content["status"] == "finished"
+    assert content["error"] is None
+    assert content["photos"] == str(photos)
+    assert content["command"].startswith(f"fieldmark.train({str(photos)!r}, ")
+    assert content["images"] == {"met": 36, "used": 36, "repaired": 0, "excluded": 0}
+    assert sum(content["splits"].values()) == 36
+    assert content["splits"]["test"] == 7
+    assert content["seeds"] == {"split": 0, "train": 0}
+    assert content["strategy"] == {"quick": "probe", "finetune": "all"}[content["recipe"]]
+    assert content["device"]["precision"] == "float32"
+    assert len(content["data_digest"]) == 64
+    assert content["split_file"] is None
+    stages = [stage["name"] for stage in content["stages"]]
+    assert stages[0] == "catalog"
+    assert stages[-1] == "report"
+
+
+def test_a_training_by_epochs_has_a_row_for_each_and_a_probe_one_for_each_strength(
+    finished_quick: Run, finished_finetune: Run
+) -> None:
+    quick, finetune = folder_of(finished_quick), folder_of(finished_finetune)
+    assert [int(row["epoch"]) for row in table(finetune / "history.csv")] == list(range(1, 11))
+    assert table(quick / "history.csv") == []
+    assert [row["chosen"] for row in table(quick / "probe.csv")].count("1") == 1
+
+
+def test_every_photo_has_its_row_in_catalog_splits_and_predictions(
+    finished: Run, photos: Path
+) -> None:
+    folder = folder_of(finished)
+    paths = sorted(path.relative_to(photos).as_posix() for path in photos.rglob("*.png"))
+    for name in ("catalog.csv", "splits.csv", "predictions.csv"):
+        assert sorted(row["path"] for row in table(folder / name)) == paths
+
+
+def test_splits_and_predictions_agree(finished: Run) -> None:
+    folder = folder_of(finished)
+    split = {row["path"]: (row["split"], row["label"]) for row in table(folder / "splits.csv")}
+    told = {row["path"]: (row["split"], row["label"]) for row in table(folder / "predictions.csv")}
+    assert told == split
+
+
+def test_what_ran_is_written_with_every_value_and_the_reasons(finished: Run) -> None:
+    content = tomllib.loads((folder_of(finished) / "resolved.toml").read_text("utf-8"))
+    assert content["data"] == {"size_px": 32, "resize": "squash", "orientation": "exif"}
+    assert content["model"]["backbone"] == "resnet18"
+    assert Path(content["model"]["weights"]).is_absolute()
+    assert "data.size_px" in content["reasons"]
+    if content["train"]["strategy"] == "probe":
+        assert isinstance(content["probe"]["l2"], float)
+        assert "probe.l2" in content["reasons"]
+        assert not {"optim", "augment"} & set(content)
+    else:
+        assert content["augment"]["crop_scale"] == [0.5, 1.0]
+        assert content["reasons"]["augment.crop_scale"] == "the policy standard"
+        assert "probe" not in content
+
+
+def test_every_reason_is_that_of_a_value_in_the_file(finished: Run) -> None:
+    content = tomllib.loads((folder_of(finished) / "resolved.toml").read_text("utf-8"))
+    for key in content["reasons"]:
+        section, _, name = key.partition(".")
+        assert name in content[section]
+
+
+def test_the_bundle_names_the_classes_in_order(finished: Run) -> None:
+    content = json.loads((finished.bundle / "model.json").read_text("utf-8"))
+    assert content["classes"] == ["cherry", "leaf", "sky"]
+
+
+# The same again
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_the_same_seed_gives_the_same_bytes_with_the_cache_and_without(
+    recipe: str,
+    request: pytest.FixtureRequest,
+    train_tiny: Train,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    first = results(folder_of(request.getfixturevalue(f"finished_{recipe}")))
+    assert results(folder_of(train_tiny(tmp_path / "again", recipe=recipe))) == first
+    monkeypatch.setenv("FIELDMARK_CACHE", str(tmp_path / "empty"))
+    assert results(folder_of(train_tiny(tmp_path / "anew", recipe=recipe))) == first
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_what_ran_can_be_run_again_as_a_recipe(
+    recipe: str, request: pytest.FixtureRequest, photos: Path, tmp_path: Path
+) -> None:
+    first = folder_of(request.getfixturevalue(f"finished_{recipe}"))
+    again = fieldmark.train(photos, recipe=str(first / "resolved.toml"), out=tmp_path / "again")
+    assert results(folder_of(again))[0] == results(first)[0]
+    of_test = [
+        [row for row in table(run / "predictions.csv") if row["split"] == "test"]
+        for run in (first, folder_of(again))
+    ]
+    assert of_test[0] == of_test[1]
+
+
+def test_another_seed_divides_the_photos_otherwise(
+    finished_quick: Run, train_tiny: Train, tmp_path: Path
+) -> None:
+    other = folder_of(train_tiny(tmp_path / "other", overrides=["split.seed=1"]))
+    first = folder_of(finished_quick)
+    assert table(other / "splits.csv") != table(first / "splits.csv")
+    assert (other / "catalog.csv").read_bytes() == (first / "catalog.csv").read_bytes()
+
+
+# What is never touched
+
+
+def test_the_folder_of_photos_is_left_as_it_was(
+    write_photos: Callable[..., Path],
+    snapshot: Snapshot,
+    train_tiny: Train,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    root = write_photos(tmp_path / "photos", count=4)
+    (root / "sky" / "Thumbs.db").write_bytes(b"\x00")
+    (root / "sky" / "empty.jpg").write_bytes(b"")
+    before = snapshot(root)
+    monkeypatch.chdir(tmp_path)
+    run = train_tiny(None, photos="photos")
+    assert run.path == Path("runs/run-001")
+    fieldmark.evaluate(run, "photos", out="evaluated")
+    fieldmark.predict(run, ["photos"])
+    assert snapshot(root) == before
+
+
+def test_an_output_within_the_photos_is_refused(
+    photos: Path, snapshot: Snapshot, train_tiny: Train
+) -> None:
+    before = snapshot(photos)
+    with pytest.raises(RunError, match="inside the folder of photos"):
+        train_tiny(photos / "run")
+    assert snapshot(photos) == before
+
+
+def test_standing_in_the_photos_asks_for_another_output(
+    photos: Path, weights: Path, snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = snapshot(photos)
+    monkeypatch.chdir(photos)
+    with pytest.raises(RunError, match="another --out"):
+        fieldmark.train(".", weights=str(weights))
+    assert snapshot(photos) == before
+
+
+def test_an_output_that_holds_something_is_refused_and_kept(
+    finished_quick: Run, snapshot: Snapshot, train_tiny: Train
+) -> None:
+    before = snapshot(folder_of(finished_quick))
+    with pytest.raises(RunError, match="already holds something"):
+        train_tiny(folder_of(finished_quick))
+    assert snapshot(folder_of(finished_quick)) == before
+
+
+# What stops a run early
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"photos": "gone"}, DataError, "gone does not exist"),
+        ({"photos": "a.zip"}, DataError, "is a file"),
+        ({"recipe": "quik"}, RecipeError, "Did you mean 'quick'"),
+        ({"overrides": ["train.epoch=1"]}, RecipeError, "Did you mean 'epochs'"),
+        ({"weights": "gone"}, WeightsError, "no weights at gone"),
+        ({"weights": "none"}, RecipeError, "--recipe finetune"),
+        ({"backbone": "resnet5"}, RecipeError, "no backbone 'resnet5'"),
+        ({"split_file": "gone.csv"}, SplitError, r"no split file gone\.csv"),
+        ({"overrides": ["model.feature_power=0.5"], "recipe": "finetune"}, RecipeError, "power"),
+    ],
+)
+def test_what_is_wrong_with_the_command_is_told_before_anything_is_made(
+    changes: dict[str, Any],
+    error: type[Exception],
+    message: str,
+    photos: Path,
+    weights: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.zip").write_bytes(b"PK")
+    asked: dict[str, Any] = {"photos": photos, "weights": str(weights), **changes}
+    if "backbone" in changes:
+        asked["weights"] = "none"
+        asked["recipe"] = "finetune"
+    with pytest.raises(error, match=message):
+        fieldmark.train(asked.pop("photos"), **asked)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.zip"]
+
+
+def test_offline_without_weights_the_ways_out_are_told_within_seconds(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreachable(*_: object, **__: object) -> None:
+        raise ConnectionError("Name or service not known")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda *_, **__: None)
+    monkeypatch.setattr("huggingface_hub.get_hf_file_metadata", unreachable)
+    with pytest.raises(WeightsError) as refused:
+        fieldmark.train(photos)
+    message = str(refused.value)
+    assert "resnet50" in message
+    assert "could not be fetched" in message
+    assert "--weights PATH" in message
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("remove", "message"),
+    [
+        (["leaf", "sky"], "only one class, 'cherry'"),
+        (["cherry", "leaf", "sky"], "the folder is empty"),
+        (["sky/0[1-9].png"], "Only one usable photo of: 'sky'"),
+    ],
+)
+def test_photos_that_cannot_be_trained_on_stop_the_run_before_training(
+    remove: list[str],
+    message: str,
+    write_photos: Callable[..., Path],
+    train_tiny: Train,
+    tmp_path: Path,
+) -> None:
+    import shutil
+
+    root = write_photos(tmp_path / "photos", count=3)
+    for pattern in remove:
+        for path in root.glob(pattern):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    with pytest.raises(DataError, match=message):
+        train_tiny(tmp_path / "run", photos=root)
+    content = record_of(tmp_path / "run")
+    assert content["status"] == "failed"
+    assert message in content["error"]
+    assert [stage["name"] for stage in content["stages"]] == ["catalog"]
+    assert (tmp_path / "run" / "catalog.csv").is_file()
+    assert not (tmp_path / "run" / "model").exists()
+
+
+def test_weights_of_another_shape_fail_the_run_with_their_text(
+    photos: Path, weights: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(WeightsError, match="do not fit the backbone"):
+        fieldmark.train(
+            photos,
+            weights=str(weights / "model.safetensors"),
+            backbone="resnet18",
+            out=tmp_path / "run",
+        )
+    content = record_of(tmp_path / "run")
+    assert content["status"] == "failed"
+    assert "do not fit the backbone" in content["error"]
+
+
+# Weights and splits that the user brings
+
+
+def test_a_weights_file_gives_the_same_as_its_folder(
+    finished_quick: Run, photos: Path, weights: Path, tmp_path: Path
+) -> None:
+    overrides = [
+        "model.backbone_args={layers=[1,1,1,1], channels=[8,8,16,16]}",
+        "data.size_px=32",
+        "train.precision=float32",
+    ]
+    run = fieldmark.train(
+        photos,
+        weights=str(weights / "model.safetensors"),
+        backbone="resnet18",
+        overrides=overrides,
+        out=tmp_path / "run",
+    )
+    # The published resnet18 has a mean and a standard deviation of its own.
+    assert run.evaluation.num_images == finished_quick.evaluation.num_images
+    assert run.evaluation.accuracy.value >= 0.9
+
+
+def test_a_split_file_is_honoured_and_validation_carved_from_its_training_photos(
+    photos: Path, train_tiny: Train, tmp_path: Path
+) -> None:
+    paths = sorted(path.relative_to(photos).as_posix() for path in photos.rglob("*.png"))
+    test = paths[2::5]
+    listed = tmp_path / "split.csv"
+    rows = [f"{path},{'test' if path in test else 'train'}" for path in paths]
+    listed.write_text("\n".join(["path,split", *rows]) + "\n")
+    run = train_tiny(tmp_path / "run", split_file=listed)
+    split = {row["path"]: row["split"] for row in table(folder_of(run) / "splits.csv")}
+    assert sorted(path for path, name in split.items() if name == "test") == test
+    assert "validation" in split.values()
+    assert run.evaluation.num_images == len(test)
+    assert record_of(folder_of(run))["split_file"] == str(listed)
+
+
+# Other verbs
+
+
+def test_the_numbers_of_a_run_are_those_of_its_saved_evaluation(finished: Run) -> None:
+    saved = json.loads((folder_of(finished) / "evaluation.json").read_text("utf-8"))
+    assert json.loads(json.dumps(fieldmark.evaluate(folder_of(finished)).to_json())) == saved
+
+
+def test_a_run_is_evaluated_on_other_photos(
+    finished_quick: Run,
+    write_photos: Callable[..., Path],
+    tmp_path: Path,
+) -> None:
+    root = write_photos(tmp_path / "new", count=5, seed=9)
+    (root / "sky" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    evaluation = fieldmark.evaluate(finished_quick, root, out=tmp_path / "out")
+    assert evaluation.num_images == 15
+    assert evaluation.accuracy.value >= 0.9
+    names = {"catalog.csv", "predictions.csv", "evaluation.json"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == names
+    saved = json.loads((tmp_path / "out" / "evaluation.json").read_text("utf-8"))
+    assert saved == json.loads(json.dumps(evaluation.to_json()))
+    assert len(table(tmp_path / "out" / "predictions.csv")) == 15
+    broken = [row for row in table(tmp_path / "out" / "catalog.csv") if "broken" in row["path"]]
+    assert [row["status"] for row in broken] == ["excluded"]
+
+
+def test_an_evaluation_never_writes_where_it_must_not(
+    finished_quick: Run, photos: Path, snapshot: Snapshot, tmp_path: Path
+) -> None:
+    before = snapshot(photos)
+    with pytest.raises(RunError, match="inside the folder of photos"):
+        fieldmark.evaluate(finished_quick, photos, out=photos / "out")
+    assert snapshot(photos) == before
+    with pytest.raises(RunError, match="already holds something"):
+        fieldmark.evaluate(finished_quick, photos, out=folder_of(finished_quick))
+    with pytest.raises(RunError, match="goes with another folder"):
+        fieldmark.evaluate(finished_quick, out=tmp_path / "out")
+    with pytest.raises(DataError, match="does not exist"):
+        fieldmark.evaluate(finished_quick, tmp_path / "gone", out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_summary_counts_the_parameters_of_resnet50() -> None:
+    # 23,508,032 without its classifier: torchvision's 25,557,032 less 1000 x 2048 + 1000.
+    summary = fieldmark.summary(size_px=32, num_classes=7)
+    assert (summary.backbone, summary.size_px) == ("resnet50", 32)
+    head = [layer for layer in summary.layers if layer.name == "head"]
+    assert [layer.num_parameters for layer in head] == [2048 * 7 + 7]
+    total = sum(layer.num_parameters for layer in summary.layers)
+    assert total - head[0].num_parameters == 23_508_032
+
+
+def test_the_demo_learns_digits_and_can_be_run_again(tmp_path: Path) -> None:
+    quick = [
+        "train.epochs=2",
+        "train.batch_size=32",
+        "train.precision=float32",
+        "optim.warmup_epochs=0.5",
+        "model.backbone_args={layers=[1,1,1,1], channels=[8,16,16,32]}",
+    ]
+    first = fieldmark.demo(out=tmp_path, overrides=quick)
+    assert first.path == tmp_path / "run-001"
+    assert first.evaluation.num_images == 359
+    assert first.evaluation.accuracy.value > 0.7
+    second = fieldmark.demo(out=tmp_path, overrides=quick)
+    assert second.path == tmp_path / "run-002"
+    assert results(tmp_path / "run-002") == results(tmp_path / "run-001")
+    assert record_of(tmp_path / "run-002")["status"] == "finished"
