@@ -289,37 +289,6 @@ def test_offline_without_weights_the_ways_out_are_told_within_seconds(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(
-    ("remove", "message"),
-    [
-        (["leaf", "sky"], "only one class, 'cherry'"),
-        (["cherry", "leaf", "sky"], "the folder is empty"),
-        (["sky/0[1-9].png"], "Only one usable photo of: 'sky'"),
-    ],
-)
-def test_photos_that_cannot_be_trained_on_stop_the_run_before_training(
-    remove: list[str],
-    message: str,
-    write_photos: Callable[..., Path],
-    train_tiny: Train,
-    tmp_path: Path,
-) -> None:
-    import shutil
-
-    root = write_photos(tmp_path / "photos", count=3)
-    for pattern in remove:
-        for path in root.glob(pattern):
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
-    with pytest.raises(DataError, match=message):
-        train_tiny(tmp_path / "run", photos=root)
-    content = record_of(tmp_path / "run")
-    assert content["status"] == "failed"
-    assert message in content["error"]
-    assert [stage["name"] for stage in content["stages"]] == ["catalog"]
-    assert (tmp_path / "run" / "catalog.csv").is_file()
-    assert not (tmp_path / "run" / "model").exists()
-
-
 def test_weights_of_another_shape_fail_the_run_with_their_text(
     photos: Path, weights: Path, tmp_path: Path
 ) -> None:
@@ -335,7 +304,7 @@ def test_weights_of_another_shape_fail_the_run_with_their_text(
     assert "do not fit the backbone" in content["error"]
 
 
-# Weights and splits that the user brings
+# Weights that the user brings
 
 
 def test_a_weights_file_gives_the_same_as_its_folder(
@@ -356,22 +325,6 @@ def test_a_weights_file_gives_the_same_as_its_folder(
     # The published resnet18 has a mean and a standard deviation of its own.
     assert run.evaluation.num_images == finished_quick.evaluation.num_images
     assert run.evaluation.accuracy.value >= 0.9
-
-
-def test_a_split_file_is_honoured_and_validation_carved_from_its_training_photos(
-    photos: Path, train_tiny: Train, tmp_path: Path
-) -> None:
-    paths = sorted(path.relative_to(photos).as_posix() for path in photos.rglob("*.png"))
-    test = paths[2::5]
-    listed = tmp_path / "split.csv"
-    rows = [f"{path},{'test' if path in test else 'train'}" for path in paths]
-    listed.write_text("\n".join(["path,split", *rows]) + "\n")
-    run = train_tiny(tmp_path / "run", split_file=listed)
-    split = {row["path"]: row["split"] for row in table(folder_of(run) / "splits.csv")}
-    assert sorted(path for path, name in split.items() if name == "test") == test
-    assert "validation" in split.values()
-    assert run.evaluation.num_images == len(test)
-    assert record_of(folder_of(run))["split_file"] == str(listed)
 
 
 # Other verbs
@@ -429,16 +382,17 @@ def test_summary_counts_the_parameters_of_resnet50() -> None:
 
 def test_the_demo_learns_digits_and_can_be_run_again(tmp_path: Path) -> None:
     quick = [
-        "train.epochs=2",
+        "train.epochs=3",
         "train.batch_size=32",
         "train.precision=float32",
+        "optim.lr=5e-3",
         "optim.warmup_epochs=0.5",
-        "model.backbone_args={layers=[1,1,1,1], channels=[8,16,16,32]}",
+        "model.backbone_args={layers=[1,1,1,1], channels=[16,32,32,64]}",
     ]
     first = fieldmark.demo(out=tmp_path, overrides=quick)
     assert first.path == tmp_path / "run-001"
     assert first.evaluation.num_images == 359
-    assert first.evaluation.accuracy.value > 0.7
+    assert first.evaluation.accuracy.value > 0.9
     second = fieldmark.demo(out=tmp_path, overrides=quick)
     assert second.path == tmp_path / "run-002"
     assert results(tmp_path / "run-002") == results(tmp_path / "run-001")

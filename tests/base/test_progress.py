@@ -58,7 +58,10 @@ def test_plain_progress_writes_a_line_at_each_advance_when_the_interval_is_zero(
     stream = io.StringIO()
     run_a_stage(PlainProgress(stream, every_s=0.0))
     lines = stream.getvalue().splitlines()
-    assert lines[:2] == ["train: 1/3 epochs, val accuracy 91.0 %", "train: 3/3 epochs"]
+    assert lines[:2] == [
+        "train: 1/3 epochs, val accuracy 91.0 %",
+        "train: 3/3 epochs, val accuracy 91.0 %",
+    ]
 
 
 @pytest.mark.usefixtures("_no_time_passes")

@@ -16,14 +16,14 @@ def clusters(labels: NDArray[np.int64], *, noise: float, seed: int) -> NDArray[n
 
 
 def judged(*, good: str, num_noted: int = 60, seed: int = 1) -> Verdict:
-    """Judge photos of which one reading is like the upright ones and the other is a blur."""
+    """Judge photos of which one reading is like the upright ones, the other like another class."""
     labels_N = np.arange(num_noted) % NUM_CLASSES
     upright_labels_M = np.arange(120) % NUM_CLASSES
     clear = clusters(labels_N, noise=0.3, seed=seed)
-    blurred = clusters(labels_N, noise=4.0, seed=seed + 1)
+    strange = clusters((labels_N + 1) % NUM_CLASSES, noise=0.3, seed=seed + 1)
     return judge_orientation(
-        turned_NF=clear if good == "turned" else blurred,
-        stored_NF=clear if good == "stored" else blurred,
+        turned_NF=clear if good == "turned" else strange,
+        stored_NF=clear if good == "stored" else strange,
         labels_N=labels_N,
         upright_MF=clusters(upright_labels_M, noise=0.3, seed=seed + 2),
         upright_labels_M=upright_labels_M,
@@ -81,7 +81,7 @@ def test_photos_of_a_class_without_upright_ones_are_left_out() -> None:
     labels_N = np.arange(90) % NUM_CLASSES
     upright_labels_M = np.arange(60) % 2
     verdict = judge_orientation(
-        turned_NF=clusters(labels_N, noise=4.0, seed=5),
+        turned_NF=clusters((labels_N + 1) % NUM_CLASSES, noise=0.3, seed=5),
         stored_NF=clusters(labels_N, noise=0.3, seed=6),
         labels_N=labels_N,
         upright_MF=clusters(upright_labels_M, noise=0.3, seed=7),
@@ -94,7 +94,7 @@ def test_photos_of_a_class_without_upright_ones_are_left_out() -> None:
 def test_one_class_of_upright_photos_cannot_judge() -> None:
     labels_N = np.zeros(40, dtype=np.int64)
     verdict = judge_orientation(
-        turned_NF=clusters(labels_N, noise=4.0, seed=8),
+        turned_NF=clusters(labels_N + 1, noise=0.3, seed=8),
         stored_NF=clusters(labels_N, noise=0.3, seed=9),
         labels_N=labels_N,
         upright_MF=clusters(labels_N, noise=0.3, seed=10),

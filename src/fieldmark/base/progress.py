@@ -163,7 +163,7 @@ class PlainProgress:
         if now - self._shown < self.every_s:
             return
         self._shown = now
-        parts = (meter.count(), meter.rate(), meter.left(), detail)
+        parts = (meter.count(), meter.rate(), meter.left(), meter.detail)
         self._line(f"{meter.stage}: {', '.join(part for part in parts if part)}")
 
     def finish(self, summary: str) -> None:

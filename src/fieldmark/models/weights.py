@@ -120,7 +120,7 @@ def _check_cover(
         if name in found and found[name].shape != value.shape
     ]
     heads = tuple(f"{name}." for name in head_names)
-    extra = [name for name in found if name not in wanted and not name.startswith(heads)]
+    extra = [name for name in sorted(found) if name not in wanted and not name.startswith(heads)]
     broken = [name for name in wanted if name in found and not found[name].isfinite().all()]
     faults = [
         _fault("missing", missing, of=len(required)),
