@@ -201,18 +201,17 @@ def test_auto_takes_the_cached_weights_of_the_backbone_asked_for(
         return str(path)
 
     monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", cached)
-    hub = {"hf_hub_id": "timm/mobilenetv2_035.made_up"}
+    hub = {"hf_hub_id": "timm/mobilenetv2_035.made_up", "classifier": "classifier"}
     monkeypatch.setattr("fieldmark.models.backbones._pretrained_config", lambda _: hub)
     config = ModelConfig(backbone="mobilenetv2_035")
     spec = resolve_backbone(config)
     assert asked == [("timm/mobilenetv2_035.made_up", "model.safetensors")]
     assert spec.weights is not None
     assert spec.weights.source == "pretrained weights timm/mobilenetv2_035.made_up"
-    assert tensors
+    assert_loaded(config, tensors, head="classifier.")
 
 
 def test_a_backbone_without_published_weights_is_refused_for_auto() -> None:
-    assert not timm.is_model_pretrained("resnet18d_made_up")
     unpublished = next(
         name
         for name in timm.list_models("vgg*") + timm.list_models("mobilenetv2*")

@@ -16,16 +16,22 @@ def test_draws_derive_from_the_seed_alone() -> None:
     assert not torch.equal(drawn[0], drawn[2])
 
 
-@pytest.mark.parametrize("fails", [False, True])
-def test_the_state_is_put_back_however_the_block_ends(fails: bool) -> None:
+def test_the_state_is_put_back() -> None:
     before = torch.get_rng_state()
-    try:
-        with seeded(3):
-            torch.rand(8)
-            if fails:
-                raise KeyboardInterrupt
-    except KeyboardInterrupt:
-        pass
+    with seeded(3):
+        torch.rand(8)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_the_state_is_put_back_after_an_interruption() -> None:
+    before = torch.get_rng_state()
+
+    def draw_and_stop() -> None:
+        torch.rand(8)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), seeded(3):
+        draw_and_stop()
     assert torch.equal(torch.get_rng_state(), before)
 
 

@@ -110,7 +110,10 @@ class RunRecord:
     status: str = "running"
     error: str | None = None
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
+    ended: datetime | None = None
     _clock_s: float = field(default_factory=time.monotonic)
+    _seconds: float = 0.0
+    _peak_memory_mib: int | None = None
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -123,8 +126,15 @@ class RunRecord:
             self.stages.append({"name": name, "seconds": seconds})
 
     def save(self) -> None:
-        """Write `run.json` atomically."""
-        ended = None if self.status == "running" else datetime.now(UTC).isoformat()
+        """Write `run.json` atomically.
+
+        The first time that the run is no longer running is its end: the report, written after
+        it, tells the same time and memory as the record does for good.
+        """
+        if self.ended is None:
+            self._peak_memory_mib = peak_memory_mib()
+            self._seconds = round(time.monotonic() - self._clock_s, 2)
+            self.ended = None if self.status == "running" else datetime.now(UTC)
         write_json(
             self.folder.run_json,
             {
@@ -134,13 +144,13 @@ class RunRecord:
                 "photos": str(self.photos),
                 "status": self.status,
                 "started": self.started.isoformat(),
-                "ended": ended,
-                "seconds": round(time.monotonic() - self._clock_s, 2),
+                "ended": self.ended.isoformat() if self.ended else None,
+                "seconds": self._seconds,
                 "stages": self.stages,
                 "versions": _versions(),
                 **self.values,
                 "warnings": self.warnings,
-                "peak_memory_mib": peak_memory_mib(),
+                "peak_memory_mib": self._peak_memory_mib,
                 "error": self.error,
             },
         )

@@ -33,6 +33,7 @@ def fold_batchnorm(network: nn.Module, *, size_px: int) -> nn.Module:
     with torch.no_grad():
         for norm_name, conv in _pairs(folded, images[:1]):
             _fold_pair(folded, norm_name, conv)
+        folded.eval()
         expected, found = plain(images), folded(images)
         error = (found - expected).norm() / expected.norm().clamp_min(1e-12)
     return folded if float(error) <= MAX_RELATIVE_ERROR else plain

@@ -1,8 +1,8 @@
 """The probe: regularised multinomial logistic regression on frozen features.
 
 In: features and labels of the train and validation splits. Out: the weights of a linear head.
-The strength of regularisation is the one with the lowest loss on validation; the test split is
-not seen. Not covered: computing the features (see `models.features`).
+The strength of regularisation is chosen by the loss on validation (see `choose`); the test split
+is not seen. Not covered: computing the features (see `models.features`).
 """
 
 import warnings

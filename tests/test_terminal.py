@@ -1,0 +1,210 @@
+"""What the terminal shows: tables, CSV and JSON lines that keep every name to the letter."""
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fieldmark import terminal
+from fieldmark.base.errors import RecipeError, RunError
+from fieldmark.evaluation.evaluation import Evaluation, evaluate
+from fieldmark.evaluation.predictions import Predictions
+from fieldmark.models.layers import Layer
+from fieldmark.models.prediction import Prediction
+from fieldmark.run import Run
+from fieldmark.workflow import Summary
+
+ODD_NAMES = ("[bold]x", "a, b", 'say "hi"', ":car:", "Größe 東京", "[/]", "semi;colon")
+
+
+def prediction(path: str, *names: str) -> Prediction:
+    shares = [0.5**place for place in range(1, len(names) + 1)]
+    return Prediction(path=path, ranking=tuple(zip(names, shares, strict=True)))
+
+
+def unreadable(path: str) -> Prediction:
+    return Prediction(path=path, ranking=(), error="empty file")
+
+
+def shown(*rows: Prediction, output_format: str) -> str:
+    return terminal.predictions(rows, output_format=output_format)
+
+
+def evaluation_of(classes: Sequence[str], *, num_wrong: int = 0) -> Evaluation:
+    """Return the evaluation of four photos a class, the first `num_wrong` taken for the next."""
+    labels_N = np.repeat(np.arange(len(classes)), 4)
+    predicted_N = labels_N.copy()
+    predicted_N[:num_wrong] += 1
+    logits_NC = 5 * np.eye(len(classes), dtype=np.float32)[predicted_N]
+    predictions = Predictions(
+        paths=tuple(f"{index}.png" for index in range(len(labels_N))),
+        splits=np.array(["test"] * len(labels_N)),
+        labels_N=labels_N,
+        classes=tuple(classes),
+        logits_NC=logits_NC,
+    )
+    return evaluate(predictions, num_resamples=20)
+
+
+# Predictions
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_csv_keeps_every_name_to_the_letter(name: str) -> None:
+    text = shown(prediction(f"{name}/1.png", name, "other"), output_format="csv")
+    (row,) = csv.DictReader(io.StringIO(text, newline=""))
+    assert row["path"] == f"{name}/1.png"
+    assert (row["class_1"], row["class_2"]) == (name, "other")
+    assert (float(row["confidence_1"]), row["error"]) == (0.5, "")
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_json_lines_keep_every_name_to_the_letter(name: str) -> None:
+    (line,) = shown(prediction(f"{name}/1.png", name), output_format="jsonl").splitlines()
+    assert json.loads(line) == {
+        "path": f"{name}/1.png",
+        "predicted": name,
+        "confidence": 0.5,
+        "top": [{"class": name, "confidence": 0.5}],
+        "error": None,
+    }
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_a_table_keeps_every_name_to_the_letter(name: str) -> None:
+    text = shown(prediction(f"{name}/1.png", name), output_format="table")
+    assert f" {name}/1.png " in text
+    assert f" {name} 50.0 %" in text
+
+
+def test_a_photo_that_cannot_be_read_has_a_row_with_the_reason() -> None:
+    rows = (unreadable("a.jpg"), prediction("b.jpg", "cat", "dog"))
+    read = list(csv.DictReader(io.StringIO(shown(*rows, output_format="csv"))))
+    assert [row["error"] for row in read] == ["empty file", ""]
+    assert [row["class_2"] for row in read] == ["", "dog"]
+    lines = [json.loads(line) for line in shown(*rows, output_format="jsonl").splitlines()]
+    assert lines[0] == {
+        "path": "a.jpg",
+        "predicted": None,
+        "confidence": None,
+        "top": [],
+        "error": "empty file",
+    }
+    table = shown(*rows, output_format="table").splitlines()
+    assert any("a.jpg" in line and "empty file" in line for line in table)
+
+
+def test_a_table_has_a_column_for_each_place() -> None:
+    table = shown(prediction("a.jpg", "cat", "dog", "fox"), output_format="table")
+    assert table.splitlines()[0].split() == ["Photo", "1.", "2.", "3."]
+    assert "fox 12.5 %" in table
+
+
+def test_a_piped_table_is_never_folded_and_has_no_escape_codes() -> None:
+    name = "long/" * 60 + "1.jpg"
+    table = shown(prediction(name, "cat"), output_format="table")
+    assert name in table
+    assert "\x1b" not in table
+    assert not any(line.endswith(" ") for line in table.splitlines())
+
+
+def test_a_path_cannot_steer_the_terminal() -> None:
+    assert "\x1b" not in shown(prediction("\x1b[31m.jpg", "cat"), output_format="table")
+
+
+# Numbers
+
+
+def test_an_evaluation_shows_every_number_with_its_interval() -> None:
+    text = terminal.evaluation(evaluation_of(["cat", "dog", "fox"], num_wrong=3))
+    lines = {line.strip().split("   ")[0]: line for line in text.splitlines()}
+    # 9 of 12 right; Wilson's interval at 95 % is 46.77 to 91.11 %.
+    assert "75.00 %" in lines["Accuracy"]
+    assert "46.77 to 91.11" in lines["Accuracy"]
+    for name in ("Top-2", "Precision, macro", "Recall, micro", "F1, macro", "Recall over 0.5"):
+        assert "%" in lines[name]
+    assert text.startswith("12 photos, 3 classes\n")
+    # 1 of 4 cats is recognised.
+    assert "25.0" in lines["cat"]
+    assert "Confused    cat taken for dog, 3 times" in text
+
+
+def test_a_confusion_that_happened_once_says_so() -> None:
+    text = terminal.evaluation(evaluation_of(["cat", "dog"], num_wrong=1))
+    assert "cat taken for dog, once" in text
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_an_evaluation_keeps_every_class_name_to_the_letter(name: str) -> None:
+    assert f" {name} " in terminal.evaluation(evaluation_of([name, "other"]))
+
+
+def test_a_finished_run_says_how_good_it_is_and_what_to_do_next(finished_quick: Run) -> None:
+    lines = terminal.finished_run(finished_quick).splitlines()
+    told = {line.split()[0]: line for line in lines}
+    assert "on 7 test photos (95 % interval in brackets)" in told["Accuracy"]
+    assert told["Report"].endswith(str(finished_quick.report))
+    assert told["Model"].endswith(str(finished_quick.bundle))
+    assert told["Try"] == f"Try it      fieldmark predict {finished_quick.path} PHOTO"
+
+
+def test_the_command_to_try_can_be_pasted_whatever_the_folder_is_called(
+    finished_quick: Run,
+) -> None:
+    spaced = Run(Path("my runs/run 1"), Path("my runs/run 1/model"))
+    # Its numbers are those of the finished run; only the paths are its own.
+    text = terminal.finished_run(_Renamed(finished_quick, spaced))  # type: ignore[arg-type]
+    assert "fieldmark predict 'my runs/run 1' PHOTO" in text
+
+
+class _Renamed:
+    """A run's evaluation under the paths of another."""
+
+    def __init__(self, run: Run, place: Run) -> None:
+        self.evaluation = run.evaluation
+        self.path, self.bundle, self.report = place.path, place.bundle, place.report
+
+
+def test_a_summary_ends_with_the_parameters_of_backbone_and_head() -> None:
+    layers = [
+        Layer(name="conv", kind="Conv2d", output_shape="8x4x4", num_parameters=9, num_trainable=9),
+        Layer(name="head", kind="Linear", output_shape="3", num_parameters=1200, num_trainable=0),
+    ]
+    text = terminal.layers(Summary(backbone="tiny", size_px=32, num_classes=3, layers=layers))
+    lines = text.splitlines()
+    assert lines[0] == "tiny at 32x32 px, 3 classes"
+    assert lines[-1] == "Parameters: 1,209 (backbone 9, head 1,200)"
+    assert any(line.split() == ["conv", "Conv2d", "8x4x4", "9"] for line in lines)
+
+
+# Output files
+
+
+def test_an_unknown_format_is_answered_with_the_nearest_one() -> None:
+    with pytest.raises(RecipeError, match=r"'json'\. Did you mean 'jsonl'\? Allowed: table, csv"):
+        terminal.check_output(None, output_format="json")
+
+
+def test_a_folder_is_no_output_file(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="is a folder"):
+        terminal.check_output(tmp_path, output_format="csv")
+    terminal.check_output(tmp_path / "new.csv", output_format="csv")
+
+
+def test_an_output_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunError, match=r"cannot be written.*another --output"):
+        terminal.save(tmp_path / "file" / "out.csv", "text")
+    terminal.save(tmp_path / "out.csv", "text")
+    assert (tmp_path / "out.csv").read_text() == "text"
+
+
+@pytest.mark.parametrize(
+    ("number", "text"), [(0, "0 photos"), (1, "1 photo"), (2, "2 photos"), (1234, "1,234 photos")]
+)
+def test_a_count_agrees_with_its_noun(number: int, text: str) -> None:
+    assert terminal.count(number, "photo") == text
