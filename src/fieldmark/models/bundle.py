@@ -50,7 +50,7 @@ def load_bundle(folder: Path) -> Classifier:
         classifier = _from_description(content)
     except RecipeError as error:
         raise BundleError(f"The network of {folder} cannot be built: {error}") from error
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
         raise BundleError(f"{folder / DESCRIPTION} is malformed: {error!r}.") from error
     try:
         classifier.network.load_state_dict(load_file(folder / WEIGHTS))

@@ -158,5 +158,5 @@ def _unreachable(repository: str, file_name: str, backbone: str, error: Exceptio
         f"Connect to the network and run again, or fetch {file_name} and config.json of "
         f"{repository} elsewhere and give their folder with --weights PATH, or copy the hub's "
         f"cache of a machine that has them to {HF_HUB_CACHE}, or start from random weights with "
-        "--weights none."
+        "--recipe finetune --weights none."
     )

@@ -1,0 +1,245 @@
+"""Features are computed once, whatever happens to the cache."""
+
+import hashlib
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from fieldmark.models import features as module
+from fieldmark.models.classifier import Classifier
+from fieldmark.models.features import (
+    CachedFeatures,
+    cache_folder,
+    cached_features,
+    features_key,
+)
+from fieldmark.models.inference import Predictor
+
+CPU = torch.device("cpu")
+KEY = "0" * 32
+MakePixels = Callable[..., NDArray[np.uint8]]
+
+
+class Counting(Predictor):
+    """A predictor that remembers which photos it was asked to run."""
+
+    def __init__(self, classifier: Classifier) -> None:
+        super().__init__(classifier, device=CPU)
+        self.asked: list[list[int]] = []
+
+    def features(
+        self,
+        pixels_MHWC: NDArray[np.uint8],
+        *,
+        rows_N: NDArray[np.int64] | None = None,
+        on_batch: Callable[[int], None] | None = None,
+    ) -> NDArray[np.float32]:
+        self.asked.append(list(range(len(pixels_MHWC))) if rows_N is None else rows_N.tolist())
+        return super().features(pixels_MHWC, rows_N=rows_N, on_batch=on_batch)
+
+
+@pytest.fixture
+def predictor(make_classifier: Callable[..., Classifier]) -> Counting:
+    return Counting(make_classifier())
+
+
+def look_up(
+    predictor: Predictor, pixels: NDArray[np.uint8], *, key: str = KEY
+) -> tuple[CachedFeatures, int]:
+    """Return the features, and how many photos were reported done."""
+    done: list[int] = []
+    cached = cached_features(
+        predictor,
+        pixels,
+        sha256s=[hashlib.sha256(photo.tobytes()).hexdigest() for photo in pixels],
+        key=key,
+        on_batch=done.append,
+    )
+    return cached, sum(done)
+
+
+def the_file(key: str = KEY) -> Path:
+    return cache_folder() / "features" / f"{key}.safetensors"
+
+
+def test_the_first_call_computes_all_and_the_second_none(
+    predictor: Counting, make_pixels: MakePixels
+) -> None:
+    first, first_done = look_up(predictor, make_pixels(11))
+    again, again_done = look_up(predictor, make_pixels(11))
+    assert predictor.asked == [list(range(11))]
+    assert (first.num_reused, again.num_reused) == (0, 11)
+    assert first_done == again_done == 11
+    np.testing.assert_array_equal(first.features_NF, again.features_NF, strict=True)
+    assert first.features_NF.dtype == np.float32
+    np.testing.assert_array_equal(first.features_NF, predictor.features(make_pixels(11)))
+
+
+def test_only_a_new_photo_is_computed_wherever_it_stands(
+    predictor: Counting, make_pixels: MakePixels
+) -> None:
+    pixels = make_pixels(6)
+    look_up(predictor, pixels[[0, 1, 3, 4]])
+    grown, done = look_up(predictor, pixels)
+    assert predictor.asked == [[0, 1, 2, 3], [2, 5]]
+    assert (grown.num_reused, done) == (4, 6)
+    np.testing.assert_array_equal(grown.features_NF, predictor.features(pixels))
+
+
+def test_photos_that_went_are_still_known_when_they_come_back(
+    predictor: Counting, make_pixels: MakePixels
+) -> None:
+    pixels = make_pixels(6)
+    for rows in ([0, 1, 2, 3], [2, 3, 4], [0, 1, 4]):
+        look_up(predictor, pixels[rows])
+    assert predictor.asked == [[0, 1, 2, 3], [2]]
+
+
+def test_the_order_of_the_photos_is_the_callers(
+    predictor: Counting, make_pixels: MakePixels
+) -> None:
+    pixels = make_pixels(5)
+    expected = predictor.features(pixels)
+    look_up(predictor, pixels)
+    for order in ([4, 2, 0, 1, 3], [1, 1, 3]):
+        cached, _ = look_up(predictor, pixels[order])
+        np.testing.assert_array_equal(cached.features_NF, expected[order])
+
+
+def test_copies_of_a_photo_have_the_same_features(
+    predictor: Counting, make_pixels: MakePixels
+) -> None:
+    pixels = make_pixels(3)[[0, 1, 0, 2]]
+    cached, done = look_up(predictor, pixels)
+    np.testing.assert_array_equal(cached.features_NF, predictor.features(pixels))
+    assert done == 4
+
+
+def test_no_photos_have_no_features(predictor: Counting, make_pixels: MakePixels) -> None:
+    cached, _ = look_up(predictor, make_pixels(0))
+    assert cached.features_NF.shape == (0, 16)
+    assert not the_file().exists()
+
+
+@pytest.mark.parametrize("damage", ["empty", "cut", "flipped", "pickle", "other", "unsigned"])
+def test_a_damaged_cache_is_computed_anew_and_repaired(
+    damage: str, predictor: Counting, make_pixels: MakePixels
+) -> None:
+    from safetensors.numpy import save
+
+    expected, _ = look_up(predictor, make_pixels(4))
+    content = the_file().read_bytes()
+    flipped = bytearray(content)
+    flipped[-1] ^= 0x40  # in the middle of the numbers, where no format would notice
+    zeros = np.zeros((4, 16), dtype=np.float32)
+    damaged = {
+        "empty": b"",
+        "cut": content[:-5],
+        "flipped": bytes(flipped),
+        "pickle": b"\x80\x04N.",
+        "other": save({"features": zeros}),
+        "unsigned": save({"features": zeros, "sha256": np.zeros((4, 32), dtype=np.uint8)}),
+    }
+    the_file().write_bytes(damaged[damage])
+    again, done = look_up(predictor, make_pixels(4))
+    assert (again.num_reused, done) == (0, 4)
+    np.testing.assert_array_equal(again.features_NF, expected.features_NF)
+    assert the_file().read_bytes() == content
+
+
+def test_a_cache_that_cannot_be_written_is_done_without(
+    predictor: Counting,
+    make_pixels: MakePixels,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("FIELDMARK_CACHE", str(tmp_path / "file" / "cache"))
+    first, _ = look_up(predictor, make_pixels(3))
+    again, _ = look_up(predictor, make_pixels(3))
+    assert again.num_reused == 0
+    np.testing.assert_array_equal(first.features_NF, again.features_NF)
+
+
+def test_a_full_disk_costs_only_the_cache(
+    predictor: Counting, make_pixels: MakePixels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(module, "write_bytes", full)
+    cached, _ = look_up(predictor, make_pixels(3))
+    np.testing.assert_array_equal(cached.features_NF, predictor.features(make_pixels(3)))
+
+
+def test_another_key_is_another_cache(predictor: Counting, make_pixels: MakePixels) -> None:
+    look_up(predictor, make_pixels(3))
+    other, _ = look_up(predictor, make_pixels(3), key="1" * 32)
+    assert other.num_reused == 0
+    assert the_file().exists()
+    assert the_file("1" * 32).exists()
+
+
+def test_the_key_names_everything_that_the_features_depend_on(
+    make_classifier: Callable[..., Classifier], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = make_classifier()
+
+    def key(classifier: Classifier = plain, *, weights_sha256: str = "w") -> str:
+        return features_key(classifier, weights_sha256=weights_sha256, device=CPU)
+
+    def with_architecture(**changes: Any) -> str:
+        return key(replace(plain, architecture=replace(plain.architecture, **changes)))
+
+    def with_preprocess(**changes: Any) -> str:
+        return key(replace(plain, preprocess=replace(plain.preprocess, **changes)))
+
+    keys = [
+        key(),
+        key(weights_sha256="v"),
+        with_architecture(backbone="resnet34"),
+        with_architecture(backbone_args={}),
+        with_architecture(stages=1),
+        with_architecture(feature_power=0.5),
+        with_architecture(precision="bfloat16"),
+        with_preprocess(size_px=64),
+        with_preprocess(resize="pad"),
+        with_preprocess(interpolation="bicubic"),
+        with_preprocess(prescale_px=16),
+        with_preprocess(orientation="stored"),
+        with_preprocess(mean=(0.5, 0.5, 0.4)),
+        with_preprocess(std=(0.25, 0.25, 0.2)),
+    ]
+    monkeypatch.setattr(module, "version", lambda name: f"another {name}")
+    keys.append(key())
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "another processor")
+    keys.append(key())
+    assert len(set(keys)) == len(keys)
+    assert all(len(name) == 32 and set(name) <= set("0123456789abcdef") for name in keys)
+
+
+def test_the_key_does_not_depend_on_the_head_or_the_classes(
+    make_classifier: Callable[..., Classifier],
+) -> None:
+    keys = {
+        features_key(make_classifier(classes=classes), weights_sha256="w", device=CPU)
+        for classes in (("a", "b"), ("a", "b", "c"))
+    }
+    assert len(keys) == 1
+
+
+def test_the_folder_is_the_one_chosen_or_the_users(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FIELDMARK_CACHE", "~/chosen")
+    assert cache_folder() == Path.home() / "chosen"
+    monkeypatch.delenv("FIELDMARK_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", os.sep + "xdg")
+    assert cache_folder() == Path(os.sep + "xdg", "fieldmark")
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    assert cache_folder() == Path.home() / ".cache" / "fieldmark"

@@ -1,0 +1,241 @@
+"""The command line: every verb, its help, its flags and what it prints."""
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fieldmark import __version__
+from fieldmark.run import Run
+
+CallMain = Callable[..., Any]
+
+FLAGS = {
+    "train": ["--recipe", "--backbone", "--weights", "--split-file", "--out", "--set"],
+    "evaluate": ["--out"],
+    "predict": ["--top-k", "--format", "--output"],
+    "summary": ["--recipe", "--backbone", "--size", "--classes", "--set"],
+    "demo": ["--out"],
+}
+ARGUMENTS = {
+    "train": ["PHOTOS"],
+    "evaluate": ["RUN", "PHOTOS"],
+    "predict": ["RUN", "PATH"],
+    "summary": [],
+    "demo": [],
+}
+
+
+# Help
+
+
+def test_the_version_is_told(call_main: CallMain) -> None:
+    assert call_main("--version").out == f"fieldmark {__version__}\n"
+
+
+@pytest.mark.parametrize("flag", ["--help", "-h"])
+def test_help_lists_every_verb_in_whole_sentences(
+    call_main: CallMain, flag: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    outcome = call_main(flag)
+    assert outcome.code == 0
+    verbs = outcome.out.partition("Commands:\n")[2].splitlines()
+    assert [line.split()[0] for line in verbs] == list(FLAGS)
+    assert all(line.endswith(".") and not line.endswith("...") for line in verbs)
+
+
+@pytest.mark.parametrize("verb", list(FLAGS))
+def test_the_help_of_a_verb_lists_its_arguments_and_flags(
+    call_main: CallMain, verb: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    outcome = call_main(verb, "--help")
+    assert outcome.code == 0
+    options = outcome.out.partition("Options:\n")[2]
+    listed = [line.split()[0] for line in options.splitlines() if line.startswith("  -")]
+    assert listed == [*FLAGS[verb], "-h,"]
+    arguments = outcome.out.partition("Arguments:\n")[2].partition("Options:")[0]
+    assert [
+        line.split()[0].strip("[]") for line in arguments.splitlines() if line[2:3].strip()
+    ] == ARGUMENTS[verb]
+    assert max(map(len, outcome.out.splitlines())) <= 80
+
+
+# Verbs
+
+
+def test_train_ends_with_the_accuracy_and_the_next_step(
+    call_main: CallMain,
+    photos: Path,
+    weights: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    outcome = call_main("train", photos, "--weights", weights, "--set", "train.precision=float32")
+    assert outcome.code == 0
+    lines = outcome.out.splitlines()
+    assert lines[0].startswith("Accuracy    100.00 %")
+    assert lines[-1] == "Try it      fieldmark predict runs/run-001 PHOTO"
+    stages = [line.partition(":")[0].capitalize() for line in outcome.err.splitlines()]
+    assert stages == ["Photos", "Features", "Training", "Report"]
+    record = json.loads(Path("runs/run-001/run.json").read_text("utf-8"))
+    assert record["command"].startswith(f"fieldmark train {photos} --weights {weights}")
+    # What the last line says, tried.
+    tried = call_main("predict", "runs/run-001", photos / "sky" / "00.png")
+    assert "sky" in tried.out
+
+
+def test_train_hands_every_flag_on(call_main: CallMain, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: dict[str, Any] = {}
+
+    def train(photos: Path, **flags: Any) -> None:
+        asked.update(flags, photos=photos)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("fieldmark.workflow.train", train)
+    flags = ["--recipe", "finetune", "--backbone", "resnet18", "--weights", "none"]
+    more = ["--split-file", "s.csv", "--out", "o", "--set", "a.b=1", "--set", "c.d=2 3"]
+    assert call_main("train", "my photos", *flags, *more).code == 130
+    asked.pop("progress")
+    assert asked == {
+        "photos": Path("my photos"),
+        "recipe": "finetune",
+        "backbone": "resnet18",
+        "weights": "none",
+        "split_file": Path("s.csv"),
+        "out": Path("o"),
+        "overrides": ["a.b=1", "c.d=2 3"],
+        "command": "fieldmark train 'my photos' --recipe finetune --backbone resnet18 "
+        "--weights none --split-file s.csv --out o --set a.b=1 --set 'c.d=2 3'",
+    }
+
+
+def test_evaluate_shows_the_numbers_of_the_run(call_main: CallMain, finished_quick: Run) -> None:
+    outcome = call_main("evaluate", finished_quick.path)
+    assert outcome.code == 0
+    assert outcome.out.startswith("7 photos, 3 classes\n")
+    assert outcome.err == ""
+
+
+def test_evaluate_on_other_photos_writes_where_it_is_told(
+    call_main: CallMain, finished_quick: Run, photos: Path, tmp_path: Path
+) -> None:
+    outcome = call_main("evaluate", finished_quick.path, photos, "--out", tmp_path / "out")
+    assert outcome.code == 0
+    assert outcome.out.startswith("36 photos, 3 classes\n")
+    assert outcome.err.splitlines()[-1] == f"Predictions and numbers written to {tmp_path / 'out'}"
+    assert (tmp_path / "out" / "evaluation.json").is_file()
+
+
+def test_predict_writes_a_table_by_default(
+    call_main: CallMain, finished_quick: Run, photos: Path
+) -> None:
+    outcome = call_main("predict", finished_quick.path, photos / "sky")
+    assert outcome.code == 0
+    assert "Photo" in outcome.out.splitlines()[0]
+    assert len(outcome.out.splitlines()) == 2 + 12
+    assert outcome.err == ""
+
+
+def test_predict_writes_csv_with_as_many_classes_as_asked(
+    call_main: CallMain, finished_quick: Run, photos: Path
+) -> None:
+    outcome = call_main("predict", finished_quick.path, photos, "--format", "csv", "--top-k", "2")
+    rows = list(csv.DictReader(io.StringIO(outcome.out)))
+    assert list(rows[0]) == ["path", "class_1", "confidence_1", "class_2", "confidence_2", "error"]
+    assert [row["path"] for row in rows] == [str(path) for path in sorted(photos.rglob("*.png"))]
+    assert {row["class_1"] for row in rows} == {"cherry", "leaf", "sky"}
+
+
+def test_predict_writes_json_lines_and_lists_what_it_left_out(
+    call_main: CallMain, finished_quick: Run, photos: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "notes.txt").write_text("")
+    (tmp_path / "empty.jpg").write_bytes(b"")
+    (tmp_path / "sky.png").write_bytes((photos / "sky" / "00.png").read_bytes())
+    outcome = call_main("predict", finished_quick.path, tmp_path, "--format", "jsonl")
+    assert outcome.code == 0
+    empty, sky = (json.loads(line) for line in outcome.out.splitlines())
+    assert (empty["error"], empty["predicted"]) == ("empty file", None)
+    assert (sky["error"], sky["predicted"]) == (None, "sky")
+    assert outcome.err == f"left out: {tmp_path / 'notes.txt'}: not an image (.txt)\n"
+
+
+def test_predict_writes_into_a_file_and_says_so(
+    call_main: CallMain, finished_quick: Run, photos: Path, tmp_path: Path
+) -> None:
+    place = tmp_path / "new" / "out.csv"
+    outcome = call_main(
+        "predict",
+        finished_quick.bundle,
+        photos / "sky" / "00.png",
+        "--format",
+        "csv",
+        "--output",
+        place,
+    )
+    assert (outcome.code, outcome.out) == (0, "")
+    assert outcome.err == f"1 prediction written to {place}\n"
+    assert len(place.read_text("utf-8").splitlines()) == 2
+
+
+def test_predict_names_a_file_whose_name_is_not_utf_8(
+    call_main: CallMain, finished_quick: Run, photos: Path, tmp_path: Path
+) -> None:
+    odd = os.fsencode(tmp_path) + b"/caf\xe9.png"
+    try:
+        with open(odd, "wb") as stream:  # noqa: PTH123 - a name in bytes
+            stream.write((photos / "sky" / "00.png").read_bytes())
+    except OSError:
+        pytest.skip("this file system takes names in UTF-8 only")
+    outcome = call_main("predict", finished_quick.path, os.fsdecode(odd), "--format", "jsonl")
+    assert outcome.code == 0
+    assert json.loads(outcome.out)["predicted"] == "sky"
+
+
+def test_summary_shows_the_layers_and_the_parameters(call_main: CallMain) -> None:
+    outcome = call_main("summary", "--size", "64", "--classes", "5")
+    assert outcome.code == 0
+    lines = outcome.out.splitlines()
+    assert lines[0] == "resnet50 at 64x64 px, 5 classes"
+    assert lines[-1] == "Parameters: 23,518,277 (backbone 23,508,032, head 10,245)"
+
+
+def test_demo_hands_its_folder_on(call_main: CallMain, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: dict[str, Any] = {}
+
+    def demo(**flags: Any) -> None:
+        asked.update(flags)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("fieldmark.workflow.demo", demo)
+    assert call_main("demo", "--out", "here").code == 130
+    assert (asked["out"], asked["command"]) == (Path("here"), "fieldmark demo --out here")
+
+
+# Output
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_piped_output_has_no_escape_codes_in_any_encoding(
+    finished_quick: Run, encoding: str
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "fieldmark", "evaluate", str(finished_quick.path)],
+        capture_output=True,
+        check=True,
+        timeout=120,
+        env={**os.environ, "FORCE_COLOR": "1", "PYTHONIOENCODING": encoding},
+    )
+    assert b"Accuracy" in done.stdout
+    assert b"\x1b" not in done.stdout + done.stderr
+    assert done.stdout.isascii() == (encoding == "ascii")

@@ -1,0 +1,102 @@
+"""Planning: every value settled, with a reason, before a photo is read."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from fieldmark.base.errors import RecipeError, WeightsError
+from fieldmark.models.orientation import Verdict
+from fieldmark.planning import layout, plan, read_as_stored
+from fieldmark.recipe import Recipe, load_recipe, override
+
+
+def quick(weights: Path, *settings: str) -> Recipe:
+    return override(load_recipe("quick"), [f"model.weights={weights}", *settings])
+
+
+def test_what_is_left_open_is_settled_with_its_reason(weights: Path) -> None:
+    settled = plan(quick(weights))
+    assert settled.recipe.data.size_px == 32
+    assert settled.recipe.data.resize == "squash"
+    assert settled.recipe.data.orientation == "exif"
+    assert settled.recipe.model.backbone == "resnet18"
+    assert settled.recipe.model.backbone_args["channels"] == [8, 8, 16, 16]
+    assert {"data.size_px", "data.resize", "model.backbone"} <= set(settled.reasons)
+    assert not settled.reading_given
+
+
+def test_what_is_asked_for_is_kept_without_a_reason(weights: Path) -> None:
+    asked = ["data.size_px=64", "data.resize=pad", "data.orientation=stored"]
+    settled = plan(quick(weights, *asked, "augment.colour=0.5"))
+    assert settled.preprocess.size_px == 64
+    assert settled.preprocess.resize == "pad"
+    assert settled.preprocess.orientation == "stored"
+    assert settled.reading_given
+    assert not {"data.size_px", "data.resize", "augment.colour"} & set(settled.reasons)
+
+
+def test_preprocessing_is_that_of_the_weights(weights: Path) -> None:
+    preprocess = plan(quick(weights)).preprocess
+    assert (preprocess.mean, preprocess.std) == ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+
+
+def test_weights_are_named_by_a_path_that_holds_from_anywhere(
+    weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(weights.parent)
+    settled = plan(quick(Path(weights.name)))
+    assert settled.recipe.model.weights == str(weights.resolve())
+
+
+def test_the_policy_of_augmentation_is_written_out() -> None:
+    recipe = override(load_recipe("finetune"), ["model.weights=none", "model.backbone=resnet18"])
+    settled = plan(recipe)
+    assert settled.recipe.model.weights == "none"
+    assert settled.recipe.augment == recipe.augment.resolved()
+    assert settled.recipe.augment.crop_scale is not None
+    assert settled.reasons["augment.colour"] == "the policy standard"
+    assert "augment.policy" not in settled.reasons
+
+
+def test_settling_twice_changes_nothing(weights: Path) -> None:
+    once = plan(quick(weights))
+    twice = plan(once.recipe)
+    assert twice.recipe == once.recipe
+    assert twice.preprocess == once.preprocess
+    assert twice.reasons == {}
+
+
+def test_a_probe_on_random_weights_is_refused_with_the_way_out() -> None:
+    with pytest.raises(RecipeError, match=r"worth nothing.*--weights auto.*--recipe finetune"):
+        plan(override(load_recipe("quick"), ["model.weights=none"]))
+
+
+def test_a_power_that_has_no_gradient_is_refused_for_training(weights: Path) -> None:
+    with pytest.raises(RecipeError, match=r"Set model\.feature_power to 1"):
+        plan(quick(weights, "train.strategy=all"))
+
+
+def test_a_backbone_other_than_that_of_the_weights_is_refused(weights: Path) -> None:
+    with pytest.raises(WeightsError, match="are of 'resnet18'"):
+        plan(quick(weights, "model.backbone=resnet50"))
+
+
+def test_a_verdict_against_the_metadata_changes_the_reading_and_says_why(weights: Path) -> None:
+    verdict = Verdict(orientation="stored", num_checked=31, z=7.25)
+    changed = read_as_stored(plan(quick(weights)), verdict)
+    assert changed.preprocess.orientation == "stored"
+    assert changed.recipe.data.orientation == "stored"
+    assert "31 training photos" in changed.reasons["data.orientation"]
+    assert "z = 7.2" in changed.reasons["data.orientation"]
+
+
+def test_a_layout_needs_no_weights(tmp_path: Path) -> None:
+    recipe = override(Recipe(), ["model.backbone=resnet18", "data.size_px=32"])
+    gone = replace(recipe, model=replace(recipe.model, weights=str(tmp_path / "gone")))
+    classifier = layout(gone, classes=("a", "b", "c"))
+    assert classifier.classes == ("a", "b", "c")
+    assert classifier.preprocess.size_px == 32
+    with torch.no_grad():
+        assert classifier.network(torch.zeros(2, 3, 32, 32)).shape == (2, 3)
