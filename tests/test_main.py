@@ -185,7 +185,9 @@ def test_an_interruption_is_130_and_recorded(
     monkeypatch.setattr("fieldmark.stages.learn", raising(KeyboardInterrupt()))
     outcome = call_main("train", photos, "--weights", weights, "--out", tmp_path / "run")
     assert outcome.code == 130
-    assert outcome.err.splitlines()[-1] == "fieldmark: interrupted"
+    told, last = outcome.err.splitlines()[-2:]
+    assert str(tmp_path / "run") in told
+    assert last == "fieldmark: interrupted"
     content = json.loads((tmp_path / "run" / "run.json").read_text("utf-8"))
     assert content["status"] == "interrupted"
 

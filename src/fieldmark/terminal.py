@@ -83,10 +83,10 @@ def evaluation(evaluation: "Evaluation") -> str:
     for name, estimate in _overall(evaluation):
         _add_row(overall, name, *_value_and_interval(estimate))
     _add_row(overall, "Loss", *_plain_value_and_interval(evaluation.loss))
-    classes = _table("Class", "Photos", "Precision", "Recall", "F1")
+    classes = _table("Class", "Photos", "Precision %", "Recall %", "F1 %")
     for name, metrics in evaluation.per_class.items():
         scores = (metrics.precision, metrics.recall, metrics.f1)
-        _add_row(classes, name, f"{metrics.support:,}", *(_percent(score) for score in scores))
+        _add_row(classes, name, f"{metrics.support:,}", *(_short(score) for score in scores))
     photos = count(evaluation.num_images, "photo")
     heading = f"{photos}, {len(evaluation.classes):,} classes\n"
     confusions = "".join(f"{line}\n" for line in _confusions(evaluation))
@@ -102,7 +102,9 @@ def predictions(rows: "Sequence[Prediction]", *, output_format: str) -> str:
 
 def layers(summary: "Summary") -> str:
     """Return the layer table with its totals."""
-    table = _table("Layer", "Type", "Output shape", "Parameters")
+    table = _table(
+        "Layer", "Type", "Output shape", "Parameters", right=("Output shape", "Parameters")
+    )
     for layer in summary.layers:
         shape, number = layer.output_shape, f"{layer.num_parameters:,}"
         _add_row(table, layer.name, layer.kind, shape, number)
@@ -143,6 +145,11 @@ def _percent(estimate: "Estimate") -> str:
     from fieldmark.evaluation.intervals import format_percent
 
     return format_percent(estimate)
+
+
+def _short(estimate: "Estimate") -> str:
+    value, low, high = (100 * share for share in (estimate.value, estimate.low, estimate.high))
+    return f"{value:.1f} ({low:.1f}-{high:.1f})"
 
 
 def _value_and_interval(estimate: "Estimate") -> tuple[str, str]:
@@ -197,7 +204,8 @@ def _table(first: str, *others: str, right: Sequence[str] | None = None) -> "Tab
     from rich import box
     from rich.table import Table
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    # Two blanks between columns, so that the table of classes fits into 80.
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column(first, overflow="fold")
     for name in others:
         to_right = right is None or name in right

@@ -5,7 +5,8 @@ The command line and `import fieldmark` both come through here. Heavy imports ha
 verb that needs them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -76,17 +77,14 @@ def train(
     plan = settle(asked)
     flags = {"backbone": backbone, "weights": weights, "split_file": listed, "out": out}
     call = recorded_call("train", photos, recipe=recipe, **flags, overrides=list(overrides))
+    progress = progress or SilentProgress()
     folder = create_run_folder(path)
-    with recorded_run(folder, command=command or call, photos=root) as record:
+    with (
+        _told_where(path, progress),
+        recorded_run(folder, command=command or call, photos=root) as record,
+    ):
         record.values["split_file"] = str(listed.resolve()) if listed else None
-        _train(
-            root,
-            plan=plan,
-            asked=asked,
-            split_file=listed,
-            record=record,
-            progress=progress or SilentProgress(),
-        )
+        _train(root, plan=plan, asked=asked, split_file=listed, record=record, progress=progress)
     return load(path)
 
 
@@ -291,10 +289,11 @@ def _train(
     with record.stage("bundle"):
         save_bundle(classifier, folder.model_dir, data_digest=collected.catalog.digest)
     with record.stage("report"):
-        progress.start("Report", total=None, unit="sections")
+        progress.start("Report", total=1, unit="page")
         record.status = "finished"
         record.save()
         write_report(folder.path)
+        progress.advance()
         progress.finish(str(folder.report_html))
 
 
@@ -307,6 +306,16 @@ def _recipe(
     given = {"backbone": backbone, "weights": weights}
     flags: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
     return replace(recipe, model=replace(recipe.model, **flags))
+
+
+@contextmanager
+def _told_where(path: Path, progress: Progress) -> Iterator[None]:
+    """Say where the beginnings of a run are that did not come to its end."""
+    try:
+        yield
+    except BaseException:
+        progress.note(f"The run did not finish; what there is of it is in {path}.")
+        raise
 
 
 def _photos_folder(photos: str | Path) -> Path:

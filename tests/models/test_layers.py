@@ -91,7 +91,7 @@ class Odd(nn.Module):
 
     def forward(self, images_NCHW: Tensor) -> Tensor:
         once = self.shrink(self.twice(images_NCHW))
-        return self.tied(self.twice(once)) * self.scale
+        return self.tied(self.twice(once)) * self.scale  # type: ignore[no-any-return]
 
 
 def test_odd_layers_stand_once_each() -> None:
