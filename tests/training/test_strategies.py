@@ -1,0 +1,226 @@
+"""From the pixels of all photos to their logits, with each split kept to its part."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from fieldmark.base.progress import SilentProgress
+from fieldmark.data.augment import AugmentConfig
+from fieldmark.models.classifier import Classifier
+from fieldmark.models.inference import Predictor
+from fieldmark.training.fit import TrainConfig
+from fieldmark.training.optim import OptimConfig
+from fieldmark.training.probe import ProbeConfig
+from fieldmark.training.strategies import Outcome, Pictures, train_all, train_probe
+
+CPU = torch.device("cpu")
+SPLITS: Mapping[str, NDArray[np.int64]] = {
+    "train": np.array([0, 1, 2, 9, 10, 11, 12, 13, 14, 15, 16, 17, 30, 31, 32]),
+    "validation": np.array([3, 4, 5, 6, 7, 8]),
+    "test": np.arange(18, 30),
+}
+MakeClassifier = Callable[..., Classifier]
+MakePhotos = Callable[..., tuple[NDArray[np.uint8], NDArray[np.int64]]]
+
+
+class Remembering(SilentProgress):
+    """Keeps what the user would have seen."""
+
+    def __init__(self) -> None:
+        self.stages: list[str] = []
+        self.totals: list[int | None] = []
+        self.done: list[int] = []
+        self.summaries: list[str] = []
+
+    def start(self, stage: str, *, total: int | None, unit: str) -> None:  # noqa: ARG002
+        self.stages.append(stage)
+        self.totals.append(total)
+        self.done.append(0)
+
+    def advance(self, count: int = 1, *, detail: str | None = None) -> None:  # noqa: ARG002
+        self.done[-1] += count
+
+    def finish(self, summary: str) -> None:
+        self.summaries.append(summary)
+
+
+@pytest.fixture
+def pictures(make_photos: MakePhotos) -> Pictures:
+    pixels_MHWC, labels_M = make_photos(33, noise=250.0)
+    return Pictures(
+        pixels_MHWC=pixels_MHWC,
+        sha256s=[f"{index:064x}" for index in range(33)],
+        labels_M=labels_M,
+        rows=SPLITS,
+    )
+
+
+def with_test_split_spoiled(pictures: Pictures, *, also_pixels: bool) -> Pictures:
+    pixels_MHWC, labels_M = pictures.pixels_MHWC.copy(), pictures.labels_M.copy()
+    labels_M[SPLITS["test"]] = -(10**9)
+    sha256s = list(pictures.sha256s)
+    if also_pixels:
+        pixels_MHWC[SPLITS["test"]] //= 3
+        for row in SPLITS["test"]:
+            sha256s[row] = f"{1000 + row:064x}"
+    return Pictures(pixels_MHWC=pixels_MHWC, sha256s=sha256s, labels_M=labels_M, rows=SPLITS)
+
+
+def probe(
+    classifier: Classifier, pictures: Pictures, *, progress: SilentProgress | None = None
+) -> Outcome:
+    return train_probe(
+        classifier,
+        pictures,
+        config=ProbeConfig(),
+        weights_sha256="w",
+        device=CPU,
+        progress=progress or SilentProgress(),
+    )
+
+
+def finetune(
+    classifier: Classifier,
+    pictures: Pictures,
+    *,
+    progress: SilentProgress | None = None,
+    **config: Any,
+) -> Outcome:
+    return train_all(
+        classifier,
+        pictures,
+        config=TrainConfig(**{"epochs": 2, "batch_size": 5, **config}),
+        optim=OptimConfig(lr=1e-2),
+        augmentation=AugmentConfig(policy="flip"),
+        autocast=None,
+        device=CPU,
+        progress=progress or SilentProgress(),
+    )
+
+
+def test_a_split_is_its_rows_and_their_labels(pictures: Pictures) -> None:
+    photos = pictures.of_split("validation")
+    assert photos.rows_N.tolist() == [3, 4, 5, 6, 7, 8]
+    assert photos.labels_N.tolist() == [0, 1, 2, 0, 1, 2]
+    assert photos.pixels_MHWC is pictures.pixels_MHWC
+
+
+def test_validation_logits_come_from_the_head_that_did_not_see_them(
+    make_classifier: MakeClassifier, pictures: Pictures
+) -> None:
+    classifier = make_classifier(stages=3)
+    outcome = probe(classifier, pictures)
+    assert outcome.probe is not None
+    features_MF = Predictor(classifier, device=CPU).features(pictures.pixels_MHWC)
+    blind_MC = outcome.probe.chosen.head.logits(features_MF)
+    final_MC = outcome.probe.head.logits(features_MF)
+    assert abs(blind_MC - final_MC).max() > 0.1
+    for split, expected_MC in (("train", final_MC), ("validation", blind_MC), ("test", final_MC)):
+        rows_N = SPLITS[split]
+        np.testing.assert_allclose(
+            outcome.logits_MC[rows_N], expected_MC[rows_N], rtol=1e-4, atol=1e-4
+        )
+    # So the figures of the table agree with those of the search.
+    validation_N = SPLITS["validation"]
+    right_N = outcome.logits_MC[validation_N].argmax(1) == pictures.labels_M[validation_N]
+    assert right_N.mean() == outcome.probe.chosen.val_accuracy
+    assert outcome.logits_MC.dtype == np.float32
+    assert outcome.history == ()
+
+
+def test_the_classifier_is_left_with_the_head_refitted_on_both(
+    make_classifier: MakeClassifier, pictures: Pictures
+) -> None:
+    classifier = make_classifier()
+    outcome = probe(classifier, pictures)
+    assert outcome.probe is not None
+    head = classifier.network.head
+    np.testing.assert_array_equal(
+        head.weight.detach().numpy(), outcome.probe.head.weight_CF.astype(np.float32)
+    )
+    np.testing.assert_array_equal(
+        head.bias.detach().numpy(), outcome.probe.head.bias_C.astype(np.float32)
+    )
+    logits_MC = Predictor(classifier, device=CPU).logits(pictures.pixels_MHWC)
+    seen_N = np.concatenate([SPLITS["train"], SPLITS["test"]])
+    np.testing.assert_array_equal(outcome.logits_MC[seen_N], logits_MC[seen_N])
+
+
+def test_the_probe_leaves_the_backbone_as_it_was(
+    make_classifier: MakeClassifier, pictures: Pictures
+) -> None:
+    classifier = make_classifier()
+    before = {n: v.clone() for n, v in classifier.network.extractor.state_dict().items()}
+    probe(classifier, pictures)
+    now = classifier.network.extractor.state_dict()
+    assert all(torch.equal(before[name], now[name]) for name in before)
+
+
+@pytest.mark.parametrize("also_pixels", [False, True])
+def test_the_probe_learns_nothing_from_the_test_split(
+    also_pixels: bool, make_classifier: MakeClassifier, pictures: Pictures
+) -> None:
+    one, other = make_classifier(), make_classifier()
+    first = probe(one, pictures)
+    second = probe(other, with_test_split_spoiled(pictures, also_pixels=also_pixels))
+    assert torch.equal(one.network.head.weight, other.network.head.weight)
+    assert first.probe is not None
+    assert second.probe is not None
+    assert [t.val_loss for t in first.probe.trials] == [t.val_loss for t in second.probe.trials]
+    learned_N = np.concatenate([SPLITS["train"], SPLITS["validation"]])
+    np.testing.assert_array_equal(first.logits_MC[learned_N], second.logits_MC[learned_N])
+    same = np.array_equal(first.logits_MC, second.logits_MC)
+    assert same is not also_pixels
+
+
+def test_a_second_probe_takes_its_features_from_the_cache_and_says_so(
+    make_classifier: MakeClassifier, pictures: Pictures
+) -> None:
+    progresses = [Remembering(), Remembering()]
+    first, second = (
+        probe(make_classifier(), pictures, progress=progress) for progress in progresses
+    )
+    np.testing.assert_array_equal(first.logits_MC, second.logits_MC)
+    for progress in progresses:
+        assert progress.stages == ["Features", "Training"]
+        assert progress.totals == [33, None]
+        assert progress.done == [33, 9]
+        assert progress.summaries[1].startswith("9 strengths tried, l2 ")
+    assert progresses[0].summaries[0] == "16 a photo, 33 photos"
+    assert progresses[1].summaries[0] == "16 a photo, 33 photos, 33 of them from the cache"
+
+
+def test_training_every_weight_gives_the_trained_networks_logits(
+    make_classifier: MakeClassifier, pictures: Pictures
+) -> None:
+    classifier, progress = make_classifier(), Remembering()
+    first = classifier.network.get_parameter("extractor.backbone.conv1.weight")
+    before = first.detach().clone()
+    outcome = finetune(classifier, pictures, progress=progress)
+    assert not torch.equal(first, before)
+    logits_MC = Predictor(classifier, device=CPU).logits(pictures.pixels_MHWC)
+    np.testing.assert_array_equal(outcome.logits_MC, logits_MC, strict=True)
+    assert [epoch.epoch for epoch in outcome.history] == [1, 2]
+    assert outcome.probe is None
+    validation_N = SPLITS["validation"]
+    right_N = logits_MC[validation_N].argmax(1) == pictures.labels_M[validation_N]
+    assert outcome.history[-1].val_accuracy == right_N.mean()
+    assert progress.stages == ["Training", "Prediction"]
+    assert progress.totals == progress.done == [2 * 15, 33]
+    assert progress.summaries[0].startswith("2 epochs, train loss ")
+
+
+@pytest.mark.parametrize("also_pixels", [False, True])
+def test_training_every_weight_learns_nothing_from_the_test_split(
+    also_pixels: bool, make_classifier: MakeClassifier, pictures: Pictures
+) -> None:
+    one, other = make_classifier(), make_classifier()
+    first = finetune(one, pictures)
+    second = finetune(other, with_test_split_spoiled(pictures, also_pixels=also_pixels))
+    theirs = other.network.state_dict()
+    assert all(torch.equal(v, theirs[name]) for name, v in one.network.state_dict().items())
+    assert [e.val_loss for e in first.history] == [e.val_loss for e in second.history]
