@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from fieldmark.base.errors import SplitError
 from fieldmark.base.executor import ThreadExecutor
@@ -23,7 +24,7 @@ from fieldmark.data.trainable import require_trainable
 from fieldmark.evaluation.predictions import SPLITS
 from fieldmark.models.classifier import Classifier
 from fieldmark.models.inference import Predictor, choose_precision
-from fieldmark.models.orientation import Verdict, judge_orientation
+from fieldmark.models.orientation import MIN_CHECKED, Verdict, judge_orientation
 from fieldmark.planning import Plan, assemble
 from fieldmark.training.strategies import Outcome, Pictures, train_all, train_probe
 
@@ -95,36 +96,36 @@ def build(plan: Plan, *, classes: tuple[str, ...]) -> tuple[Classifier, Plan]:
 
 
 def check_orientation(
-    classifier: Classifier, collected: Collected, *, plan: Plan
+    classifier: Classifier, collected: Collected, *, plan: Plan, progress: Progress
 ) -> Verdict | None:
     """Judge whether the rotations in the photos' metadata can be believed.
 
-    None where the question does not arise: the recipe says how to read them, no photo carries a
-    rotation, or the network knows nothing yet. Only training photos are looked at.
+    None where the question does not arise: the recipe says how to read them, too few photos carry
+    a rotation, or the network knows nothing yet. Only training photos are looked at.
     """
-    turned = set(turned_paths(collected.catalog))
-    if plan.reading_given or plan.spec.weights is None or not turned:
+    if plan.reading_given or plan.spec.weights is None:
         return None
-    train = collected.splits.paths("train")
+    turned, train = set(turned_paths(collected.catalog)), collected.splits.paths("train")
     noted = _sample([path for path in train if path in turned], most=NOTED_CHECKED)
     upright = _sample([path for path in train if path not in turned], most=UPRIGHT_CHECKED)
-    as_stored = replace(plan.preprocess, orientation="stored")
-    pixels = [
-        as_stored.to_pixels(as_stored.decode((collected.catalog.root / path).read_bytes()).image)
-        for path in noted
-    ]
-    if not pixels or not upright:
+    if len(noted) < MIN_CHECKED or not upright:
         return None
+    progress.start("Orientation", total=2 * len(noted) + len(upright), unit="photos")
     predictor = Predictor(classifier, device=plan.device)
-    labels = {row.path: row.label for row in collected.splits.rows}
-    index = {name: number for number, name in enumerate(classifier.classes)}
-    return judge_orientation(
-        turned_NF=predictor.features(collected.store.take(noted)),
-        stored_NF=predictor.features(np.stack(pixels)),
-        labels_N=np.array([index[labels[path]] for path in noted]),
-        upright_MF=predictor.features(collected.store.take(upright)),
-        upright_labels_M=np.array([index[labels[path]] for path in upright]),
+
+    def features(pixels_NHWC: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return predictor.features(pixels_NHWC, on_batch=progress.advance)
+
+    verdict = judge_orientation(
+        turned_NF=features(collected.store.take(noted)),
+        stored_NF=features(_pixels_as_stored(collected.catalog.root, noted, plan=plan)),
+        labels_N=_labels(noted, collected, classes=classifier.classes),
+        upright_MF=features(collected.store.take(upright)),
+        upright_labels_M=_labels(upright, collected, classes=classifier.classes),
     )
+    believed = "believed" if verdict.orientation == "exif" else "not believed"
+    progress.finish(f"{verdict.num_checked} rotated photos checked, metadata {believed}")
+    return verdict
 
 
 def learn(
@@ -153,6 +154,21 @@ def learn(
         device=plan.device,
         progress=progress,
     )
+
+
+def _pixels_as_stored(root: Path, paths: Sequence[str], *, plan: Plan) -> NDArray[np.uint8]:
+    preprocess = replace(plan.preprocess, orientation="stored")
+    contents = ((root / path).read_bytes() for path in paths)
+    return np.stack(
+        [preprocess.to_pixels(preprocess.decode(content).image) for content in contents]
+    )
+
+
+def _labels(
+    paths: Sequence[str], collected: Collected, *, classes: tuple[str, ...]
+) -> NDArray[np.int64]:
+    labels = {row.path: row.label for row in collected.splits.rows}
+    return np.array([classes.index(labels[path]) for path in paths], dtype=np.int64)
 
 
 def _sample(paths: Sequence[str], *, most: int) -> list[str]:

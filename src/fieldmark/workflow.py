@@ -266,7 +266,7 @@ def _train(
         classifier, plan = stages.build(plan, classes=classes)
         records.write_layers(folder.layers_csv, classifier)
     with record.stage("orientation"):
-        verdict = stages.check_orientation(classifier, collected, plan=plan)
+        verdict = stages.check_orientation(classifier, collected, plan=plan, progress=progress)
         if verdict:
             records.announce(verdict, collected, record=record, progress=progress)
         if verdict and verdict.orientation == "stored":
