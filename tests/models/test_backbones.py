@@ -271,6 +271,15 @@ def test_arguments_that_the_backbone_refuses_are_told(args: Mapping[str, Any], r
         create_extractor("resnet18", args=args, stages=0, power=1.0)
 
 
+def test_stages_of_a_backbone_that_does_not_give_them_are_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(timm, "create_model", lambda *_, **__: torch.nn.Flatten())
+    assert create_extractor("resnet18", args={}, stages=0, power=1.0)
+    with pytest.raises(RecipeError, match=r"stages' outputs; set model\.stages to 0"):
+        create_extractor("resnet18", args={}, stages=1, power=1.0)
+
+
 def test_a_failed_build_leaves_the_global_random_state_alone() -> None:
     before = torch.get_rng_state()
     with pytest.raises(RecipeError):

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from fieldmark.base.executor import Executor, SerialExecutor, ThreadExecutor
 from fieldmark.data.preprocess import Preprocess
 from fieldmark.models.classifier import Classifier
 from fieldmark.models.extractor import FeatureExtractor
@@ -64,6 +65,35 @@ def test_rows_may_be_any_positions_in_any_order(
     np.testing.assert_array_equal(
         predictor.logits(pixels_MHWC, rows_N=rows_N), predictor.logits(pixels_MHWC)[rows_N]
     )
+
+
+@pytest.mark.parametrize("executor", [SerialExecutor(), ThreadExecutor(1), ThreadExecutor(3)])
+def test_logits_do_not_depend_on_how_the_batches_are_shared_out(
+    executor: Executor, make_classifier: MakeClassifier, make_pixels: MakePixels
+) -> None:
+    predictor = Predictor(make_classifier(stages=3, power=0.5), device=CPU)
+    expected_MC = predictor.logits(make_pixels(40))
+    predictor._executor = executor
+    np.testing.assert_array_equal(predictor.logits(make_pixels(40)), expected_MC)
+
+
+def test_the_number_of_threads_is_as_before_even_after_an_interruption(
+    make_classifier: MakeClassifier, make_pixels: MakePixels
+) -> None:
+    def stop(_: int) -> None:
+        raise KeyboardInterrupt
+
+    predictor = Predictor(make_classifier(), device=CPU)
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        predictor.logits(make_pixels(20))
+        assert torch.get_num_threads() == 2
+        with pytest.raises(KeyboardInterrupt):
+            predictor.logits(make_pixels(20), on_batch=stop)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_only_the_rows_wanted_are_read(

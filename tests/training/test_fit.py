@@ -205,6 +205,7 @@ def test_an_epoch_is_what_a_plain_loop_does(
 ) -> None:
     pixels, labels = make_photos(33)
     ours, plain = make_classifier(), make_classifier()
+    ours.network.eval()  # as a loaded one is; it must learn in training mode all the same
     (epoch,) = train(ours, (pixels, labels), epochs=1, label_smoothing=smoothing, seed=5)
 
     network = plain.network.train()

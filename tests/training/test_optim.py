@@ -119,7 +119,9 @@ def test_a_step_without_gradient_only_decays() -> None:
     backbone, head, optimizer = groups(weight_decay=0.3, head_lr_factor=2.0)
     assert backbone.conv.bias is not None
     assert head.bias is not None
-    before = {p: p.detach().clone() for p in (*backbone.parameters(), *head.parameters())}
+    before: dict[torch.Tensor, torch.Tensor] = {
+        p: p.detach().clone() for p in (*backbone.parameters(), *head.parameters())
+    }
     for parameter in before:
         parameter.grad = torch.zeros_like(parameter)
     set_learning_rate(optimizer, 0.1)

@@ -110,7 +110,7 @@ def train_all(
     )
     last = history[-1]
     progress.finish(
-        f"{config.epochs} {'epoch' if config.epochs == 1 else 'epochs'}, train loss {last.train_loss:.3f}, "
+        f"{_counted(config.epochs, 'epoch')}, train loss {last.train_loss:.3f}, "
         f"validation accuracy {last.val_accuracy:.2%}"
     )
     progress.start("Prediction", total=len(pictures.labels_M), unit="photos")
@@ -140,10 +140,14 @@ def _search(
         on_trial=lambda trial: progress.advance(detail=f"l2 {trial.l2:g}"),
     )
     progress.finish(
-        f"{len(probe.trials)} {'strength' if len(probe.trials) == 1 else 'strengths'} tried, l2 {probe.chosen.l2:g} chosen, "
+        f"{_counted(len(probe.trials), 'strength')} tried, l2 {probe.chosen.l2:g} chosen, "
         f"validation accuracy {probe.chosen.val_accuracy:.2%}"
     )
     return probe
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def _announce(progress: Progress, *, num_epochs: int) -> Callable[[Epoch], None]:
