@@ -13,6 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+# Before anything imports torch: on nets this small a second thread only gets in the way.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 COLOURS = {"cherry": (190, 30, 50), "leaf": (40, 150, 60), "sky": (70, 120, 210)}
 NOISE = 25
 ARGS = {"layers": [1, 1, 1, 1], "channels": [8, 8, 16, 16]}
@@ -38,11 +41,6 @@ class Outcome:
     code: int
     out: str
     err: str
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Keep to one thread: on nets this small more of them only get in each other's way."""
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -26,7 +26,7 @@ def test_without_stages_the_features_are_the_backbones_own(make_extractor: MakeE
 @pytest.mark.parametrize(
     ("backbone", "earlier"),
     [
-        ({}, ("layer4", "layer3", "layer2")),
+        ({}, ("layer3", "layer2")),  # layer4 is what the network itself pools
         ({"name": "mobilenetv2_035", "args": {}}, ("blocks.6", "blocks.4", "blocks.2")),
     ],
 )
@@ -46,13 +46,21 @@ def test_stages_are_averaged_over_the_photo_the_latest_first(
     torch.testing.assert_close(features_NF, torch.cat(parts, dim=1))
 
 
-def test_one_stage_is_the_beginning_of_three(make_extractor: MakeExtractor) -> None:
-    one, three = make_extractor(stages=1).eval(), make_extractor(stages=3).eval()
+def test_two_stages_are_the_beginning_of_three(make_extractor: MakeExtractor) -> None:
+    two, three = make_extractor(stages=2).eval(), make_extractor(stages=3).eval()
     with torch.no_grad():
-        few_NF, many_NF = one(photos()), three(photos())
+        few_NF, many_NF = two(photos()), three(photos())
     assert few_NF.shape == (2, 16 + 16)
-    assert many_NF.shape == (2, 16 + 16 + 16 + 8)
+    assert many_NF.shape == (2, 16 + 16 + 8)
     assert torch.equal(few_NF, many_NF[:, :32])
+
+
+def test_a_stage_that_the_network_pools_itself_does_not_stand_twice(
+    make_extractor: MakeExtractor,
+) -> None:
+    plain, one = make_extractor().eval(), make_extractor(stages=1).eval()
+    with torch.no_grad():
+        assert torch.equal(plain(photos()), one(photos()))
 
 
 def test_the_power_keeps_signs_and_takes_the_root_of_sizes(make_extractor: MakeExtractor) -> None:
@@ -72,7 +80,7 @@ def test_counting_features_leaves_the_network_as_it_was(
 ) -> None:
     extractor = make_extractor(stages=2).train(is_training)
     before = {name: value.clone() for name, value in extractor.state_dict().items()}
-    assert num_features(extractor, size_px=32) == 16 + 16 + 16
+    assert num_features(extractor, size_px=32) == 16 + 16
     assert extractor.training is is_training
     assert all(torch.equal(before[name], now) for name, now in extractor.state_dict().items())
 

@@ -49,7 +49,7 @@ class ModelConfig:
     head: str = "linear"
     """"linear": one dense layer on pooled features."""
     stages: int = 0
-    """How many earlier stages' pooled outputs stand beside the last features, 0 to 3."""
+    """How many stages from the end stand beside the last features, pooled: 0 to 3."""
     feature_power: float = 1.0
     """Each feature x becomes sign(x) |x|^power; 0.5 evens out features that are mostly near 0."""
     backbone_args: Mapping[str, Any] = field(default_factory=dict)

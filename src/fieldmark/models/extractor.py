@@ -18,8 +18,8 @@ class FeatureExtractor(nn.Module):
     """A backbone and the pooling that makes one row of features of a photo.
 
     With `stages` 0 the features are the backbone's own pooled ones. With more, the outputs of
-    that many stages from the end, averaged over height and width, stand beside them: earlier
-    stages keep texture and detail that the last one has given up for ImageNet's classes.
+    that many stages from the end, averaged over height and width, stand beside them (all but the
+    one that was pooled itself): earlier stages keep texture and detail that the last one has given up for ImageNet's classes.
     A power below 1 is the signed power normalisation of Perronnin et al. 2010.
     """
 
@@ -42,7 +42,9 @@ class FeatureExtractor(nn.Module):
         backbone: Any = self.backbone
         last, earlier = backbone.forward_intermediates(images_NCHW, indices=self.stages)
         pooled = backbone.forward_head(last, pre_logits=True)
-        return torch.cat([pooled, *(stage.mean((2, 3)) for stage in reversed(earlier))], dim=1)
+        # Where the last stage is also what was pooled, as in a ResNet, it would stand there twice.
+        others = [stage for stage in reversed(earlier) if stage is not last]
+        return torch.cat([pooled, *(stage.mean((2, 3)) for stage in others)], dim=1)
 
 
 def num_features(extractor: FeatureExtractor, *, size_px: int) -> int:
