@@ -19,7 +19,8 @@ class FeatureExtractor(nn.Module):
 
     With `stages` 0 the features are the backbone's own pooled ones. With more, the outputs of
     that many stages from the end, averaged over height and width, stand beside them (all but the
-    one that was pooled itself): earlier stages keep texture and detail that the last one has given up for ImageNet's classes.
+    one that was pooled itself): earlier stages keep texture and detail that the last one has given
+    up for ImageNet's classes.
     A power below 1 is the signed power normalisation of Perronnin et al. 2010.
     """
 
