@@ -145,7 +145,7 @@ def test_features_and_logits_are_float32_rows(
     """No photos at all give no rows, of the same width."""
     predictor = Predictor(make_classifier(stages=2, precision=precision), device=CPU)
     features_NF = predictor.features(make_pixels(count))
-    assert features_NF.shape == (count, 16 + 16 + 16)
+    assert features_NF.shape == (count, 16 + 16)
     assert features_NF.dtype == np.float32
     logits_NC = predictor.logits(make_pixels(count))
     assert logits_NC.shape == (count, 3)
