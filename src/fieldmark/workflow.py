@@ -319,13 +319,10 @@ def _told_where(path: Path, progress: Progress) -> Iterator[None]:
 
 
 def _photos_folder(photos: str | Path) -> Path:
+    from fieldmark.data.scan import require_folder
+
     root = Path(photos).expanduser().resolve()
-    if not root.exists():
-        raise DataError(f"The folder {root} does not exist. Check the path for a typing error.")
-    if not root.is_dir():
-        raise DataError(
-            f"{root} is a file. Give the folder with one subfolder of photos per class."
-        )
+    require_folder(root)
     return root
 
 

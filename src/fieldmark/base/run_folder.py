@@ -263,19 +263,25 @@ def _runs_within(folder: Path) -> str:
     return " Give the folder that 'fieldmark train' named at its end."
 
 
-def check_schema(content: Mapping[str, Any], *, what: str) -> None:
-    """Refuse a file that a newer version has written.
+def check_schema(
+    content: object,
+    *,
+    what: str,
+    newest: int = SCHEMA_VERSION,
+    error: type[FieldmarkError] = RunError,
+) -> None:
+    """Refuse JSON that Fieldmark has not written, or that a newer version has.
 
     Raises:
-        RunError: the schema version is missing or newer than this version knows.
+        RunError: or the `error` given: the schema version is missing or newer than `newest`.
     """
     found = content.get("schema_version") if isinstance(content, Mapping) else None
     if not isinstance(found, int):
-        raise RunError(f"{what} has no schema_version; it was not written by Fieldmark.")
-    if found > SCHEMA_VERSION:
-        raise RunError(
+        raise error(f"{what} has no schema_version; it was not written by Fieldmark.")
+    if found > newest:
+        raise error(
             f"{what} has schema version {found}; this Fieldmark ({__version__}) reads up to "
-            f"{SCHEMA_VERSION}. Install a newer Fieldmark."
+            f"{newest}. Install a newer Fieldmark."
         )
 
 

@@ -51,7 +51,7 @@ def scan(
         DataError: where the folder is missing, is not a folder or cannot be listed, or where
             `storage` has no room.
     """
-    _require_folder(root)
+    require_folder(root)
     found, layout = find_files(root)
     to_read = [file for file in found if not file.problem]
     store = None
@@ -87,7 +87,12 @@ def turned_paths(catalog: Catalog) -> tuple[str, ...]:
     return tuple(row.path for row in catalog.usable if TURNED in row.reason)
 
 
-def _require_folder(root: Path) -> None:
+def require_folder(root: Path) -> None:
+    """Refuse what cannot be read as a folder of photos.
+
+    Raises:
+        DataError: `root` is missing, is a file, or cannot be listed.
+    """
     if not root.exists():
         raise DataError(f"The folder {root} does not exist. Check the path for a typing error.")
     if not root.is_dir():

@@ -13,6 +13,7 @@ from typing import Any
 from fieldmark._version import __version__
 from fieldmark.base.errors import BundleError, RecipeError
 from fieldmark.base.files import sha256_of, write_bytes, write_json
+from fieldmark.base.run_folder import check_schema
 from fieldmark.data.preprocess import Preprocess
 from fieldmark.models.backbones import create_extractor
 from fieldmark.models.classifier import PRECISIONS, Architecture, Classifier, Network
@@ -138,12 +139,5 @@ def _read_json(path: Path) -> Mapping[str, Any]:
         content = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise BundleError(f"{path} cannot be read: {error}.") from error
-    version = content.get("schema_version") if isinstance(content, dict) else None
-    if not isinstance(version, int):
-        raise BundleError(f"{path} has no schema_version; it was not written by Fieldmark.")
-    if version > SCHEMA_VERSION:
-        raise BundleError(
-            f"{path} has schema version {version}; this Fieldmark ({__version__}) reads up to "
-            f"{SCHEMA_VERSION}. Install a newer Fieldmark."
-        )
+    check_schema(content, what=str(path), newest=SCHEMA_VERSION, error=BundleError)
     return dict(content)
