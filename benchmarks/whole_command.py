@@ -4,16 +4,12 @@ In: a folder of photos. Out: one Markdown row a program on standard output; with
 rows stand in the table of benchmarks/README.md.
 The command runs as a user would run it, in a process of its own with an empty feature cache. With
 --peer a plain script learns from the same photos in the same split, in turn with it.
-Not covered: Windows, which does not tell the memory of a process that has ended.
 """
 
 import argparse
 import json
-import os
-import subprocess
 import sys
 import tempfile
-import time
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,24 +18,25 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from figures_table import FiguresTable
+from process_cost import Cost, measure, warm_up
+
 HERE = Path(__file__).parent
 PEER = HERE / "peers" / "plain_probe.py"
-TABLE = HERE / "README.md"
-BEGIN, END = "<!-- whole_command: begin -->", "<!-- whole_command: end -->"
-HEADER = (
-    "Photos",
-    "Program",
-    "Accuracy on test photos",
-    "Time, s",
-    "Peak memory, MiB",
-    "Seconds by stage",
-    "Machine",
-    "Date",
+TABLE = FiguresTable(
+    name="whole_command",
+    header=(
+        "Photos",
+        "Program",
+        "Accuracy on test photos",
+        "Time, s",
+        "Peak memory, MiB",
+        "Seconds by stage",
+        "Machine",
+        "Date",
+    ),
+    num_keys=2,
 )
-NUM_KEYS = 2
-"""The leading columns that tell what was measured; a new row replaces the one that shares them."""
-KIB_PER_MIB, BYTES_PER_MIB = 1 << 10, 1 << 20
-LOG_LINES_SHOWN = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,14 +50,6 @@ class Options:
     repeats: int
     peer: bool
     record: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cost:
-    """What one process took."""
-
-    seconds: float
-    peak_mib: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,10 +80,9 @@ def main() -> None:
         row_of(runs, photos=options.photos.resolve().name, machine=machine)
         for runs in results.values()
     ]
-    print("\n".join(table_of(rows)))
+    print("\n".join(TABLE.lines(rows)))
     if options.record:
-        record(rows, path=TABLE)
-        print(f"Recorded in {TABLE}", file=sys.stderr)
+        TABLE.record(rows)
 
 
 def parse_options(arguments: Sequence[str]) -> Options:
@@ -115,13 +103,6 @@ def parse_options(arguments: Sequence[str]) -> Options:
     if options.peer and options.weights == "none":
         parser.error("--peer puts a linear model on pretrained features: give other --weights")
     return options
-
-
-def warm_up(photos: Path) -> None:
-    """Read every file once, so that the first program does not pay for the disk alone."""
-    for file in photos.rglob("*"):
-        if file.is_file():
-            file.read_bytes()
 
 
 def run_fieldmark(options: Options, *, folder: Path) -> tuple[Result, str]:
@@ -168,28 +149,6 @@ def run_peer(options: Options, *, folder: Path) -> Result:
     )
 
 
-def measure(command: Sequence[str], *, log: Path, cache: Path) -> Cost:
-    """Run a command to its end; exits with the tail of its output where it fails.
-
-    The memory is the most that its process held resident at one time, as the system kept count,
-    so that nothing is sampled while it runs.
-    """
-    environment = {**os.environ, "FIELDMARK_CACHE": str(cache)}
-    began_s = time.perf_counter()
-    with log.open("wb") as stream:
-        process = subprocess.Popen(
-            command, env=environment, stdout=stream, stderr=subprocess.STDOUT
-        )
-        _, status, usage = os.wait4(process.pid, 0)
-    seconds = time.perf_counter() - began_s
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        tail = log.read_text("utf-8", errors="replace").splitlines()[-LOG_LINES_SHOWN:]
-        sys.exit("\n".join([*tail, f"Exit code {process.returncode}: {' '.join(command)}"]))
-    units_per_mib = BYTES_PER_MIB if sys.platform == "darwin" else KIB_PER_MIB
-    return Cost(seconds=seconds, peak_mib=usage.ru_maxrss // units_per_mib)
-
-
 def model_of(run: Path) -> dict[str, Any]:
     """Return the section [model] of what a run ended up with."""
     resolved = tomllib.loads((run / "resolved.toml").read_text("utf-8"))
@@ -221,25 +180,6 @@ def row_of(runs: Sequence[Result], *, photos: str, machine: str) -> tuple[str, .
         machine,
         f"{datetime.now(UTC):%Y-%m-%d}",
     )
-
-
-def table_of(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return the lines of a Markdown table."""
-    lines = (HEADER, ("---",) * len(HEADER), *rows)
-    return [f"| {' | '.join(cells)} |" for cells in lines]
-
-
-def record(rows: Sequence[tuple[str, ...]], *, path: Path) -> None:
-    """Put rows into the table between the two markers, each in the place of the one it renews."""
-    before, begin, rest = path.read_text("utf-8").partition(BEGIN)
-    old, end, after = rest.partition(END)
-    if not (begin and end):
-        sys.exit(f"{path} has lost its markers {BEGIN} and {END}; put them back around its table.")
-    lines = [line for line in old.splitlines() if line.startswith("|")]
-    kept = [tuple(cell.strip() for cell in line.strip("|").split("|")) for line in lines[2:]]
-    by_key = {row[:NUM_KEYS]: row for row in (*kept, *rows)}
-    table = "\n".join(table_of(list(by_key.values())))
-    path.write_text(f"{before}{BEGIN}\n{table}\n{END}{after}", encoding="utf-8")
 
 
 if __name__ == "__main__":

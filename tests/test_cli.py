@@ -18,13 +18,34 @@ from fieldmark.run import Run
 CallMain = Callable[..., Any]
 
 FLAGS = {
-    "train": ["--recipe", "--backbone", "--weights", "--split-file", "--out", "--set"],
+    "explore": [
+        "--backbone",
+        "--weights",
+        "--split-file",
+        "--group-by",
+        "--labels",
+        "--ignore",
+        "--out",
+        "--set",
+    ],
+    "train": [
+        "--recipe",
+        "--backbone",
+        "--weights",
+        "--split-file",
+        "--group-by",
+        "--labels",
+        "--ignore",
+        "--out",
+        "--set",
+    ],
     "evaluate": ["--out"],
     "predict": ["--top-k", "--format", "--output"],
     "summary": ["--recipe", "--backbone", "--size", "--classes", "--set"],
     "demo": ["--out"],
 }
 ARGUMENTS = {
+    "explore": ["PHOTOS"],
     "train": ["PHOTOS"],
     "evaluate": ["RUN", "PHOTOS"],
     "predict": ["RUN", "PATH"],
@@ -86,7 +107,7 @@ def test_train_ends_with_the_accuracy_and_the_next_step(
     assert lines[0].startswith("Accuracy    100.00 %")
     assert lines[-1] == "Try it      fieldmark predict runs/run-001 PHOTO"
     stages = [line.partition(":")[0].capitalize() for line in outcome.err.splitlines()]
-    assert stages == ["Photos", "Features", "Training", "Report"]
+    assert stages == ["Photos", "Copies", "Features", "Audit", "Training", "Report"]
     record = json.loads(Path("runs/run-001/run.json").read_text("utf-8"))
     assert record["command"].startswith(f"fieldmark train {photos} --weights {weights}")
     # What the last line says, tried.
@@ -104,7 +125,8 @@ def test_train_hands_every_flag_on(call_main: CallMain, monkeypatch: pytest.Monk
     monkeypatch.setattr("fieldmark.workflow.train", train)
     flags = ["--recipe", "finetune", "--backbone", "resnet18", "--weights", "none"]
     more = ["--split-file", "s.csv", "--out", "o", "--set", "a.b=1", "--set", "c.d=2 3"]
-    assert call_main("train", "my photos", *flags, *more).code == 130
+    audit = ["--group-by", "g", "--labels", "l.csv", "--ignore", "FM203", "--ignore", "FM204"]
+    assert call_main("train", "my photos", *flags, *more, *audit).code == 130
     asked.pop("progress")
     assert asked == {
         "photos": Path("my photos"),
@@ -112,17 +134,21 @@ def test_train_hands_every_flag_on(call_main: CallMain, monkeypatch: pytest.Monk
         "backbone": "resnet18",
         "weights": "none",
         "split_file": Path("s.csv"),
+        "group_by": "g",
+        "labels": Path("l.csv"),
+        "ignore": ["FM203", "FM204"],
         "out": Path("o"),
         "overrides": ["a.b=1", "c.d=2 3"],
         "command": "fieldmark train 'my photos' --recipe finetune --backbone resnet18 "
-        "--weights none --split-file s.csv --out o --set a.b=1 --set 'c.d=2 3'",
+        "--weights none --split-file s.csv --out o --set a.b=1 --set 'c.d=2 3' "
+        "--group-by g --labels l.csv --ignore FM203 --ignore FM204",
     }
 
 
 def test_evaluate_shows_the_numbers_of_the_run(call_main: CallMain, finished_quick: Run) -> None:
     outcome = call_main("evaluate", finished_quick.path)
     assert outcome.code == 0
-    assert outcome.out.startswith("7 photos, 3 classes\n")
+    assert outcome.out.startswith("6 photos, 3 classes\n")
     assert outcome.err == ""
 
 

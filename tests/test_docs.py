@@ -171,7 +171,14 @@ def test_ranges_in_the_docs_are_those_of_the_code(name: str, allowed: str) -> No
                 with_value(name, "no such choice")
         return
     if not (bounds := RANGE.fullmatch(allowed)):
-        assert allowed in {"any timm name", "a table", "a share, or two", "a whole number"}
+        assert allowed in {
+            "any timm name",
+            "a table",
+            "a share, or two",
+            "a whole number",
+            "text",
+            "a list of codes",
+        }
         return
     over, low, link, high = bounds.groups()
     step = 1 if isinstance(fields_of_recipe()[name], int) or "." not in f"{low}{high}" else EPSILON
@@ -230,18 +237,19 @@ def test_links_lead_to_files(page: Path) -> None:
             assert (page.parent / target).exists(), target
 
 
-def test_benchmark_table_has_the_markers_and_columns_that_its_script_renews() -> None:
-    script = ast.parse((ROOT / "benchmarks/whole_command.py").read_text("utf-8"))
-    constants = {
-        ast.unparse(node.targets[0]): ast.literal_eval(node.value)
-        for node in script.body
-        if isinstance(node, ast.Assign)
-        and ast.unparse(node.targets[0]) in {"(BEGIN, END)", "HEADER"}
-    }
-    begin, end = constants["(BEGIN, END)"]
+@pytest.mark.parametrize("script", ["whole_command", "audit"])
+def test_benchmark_table_has_the_markers_and_columns_that_its_script_renews(script: str) -> None:
+    source = (ROOT / f"benchmarks/{script}.py").read_text("utf-8")
+    (call,) = (
+        node
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "FiguresTable"
+    )
+    given = {key.arg: ast.literal_eval(key.value) for key in call.keywords}
+    begin, end = f"<!-- {given['name']}: begin -->", f"<!-- {given['name']}: end -->"
     table = (ROOT / "benchmarks/README.md").read_text("utf-8").partition(begin)[2].partition(end)
     header, _, *rows = table[0].strip().splitlines()
-    assert header == f"| {' | '.join(constants['HEADER'])} |"
+    assert header == f"| {' | '.join(given['header'])} |"
     assert rows
     assert {row.count("|") for row in rows} == {header.count("|")}
 

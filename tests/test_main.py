@@ -136,7 +136,7 @@ def test_a_full_disk_is_for_the_user_to_put_right(
     code: int,
 ) -> None:
     full = OSError(code, os.strerror(code), str(tmp_path / "run" / "catalog.csv"))
-    monkeypatch.setattr("fieldmark.stages.collect", raising(full))
+    monkeypatch.setattr("fieldmark.pipeline.gather", raising(full))
     outcome = call_main("train", photos, "--weights", weights, "--out", tmp_path / "run")
     assert outcome.code == 2
     assert f"catalog.csv: {os.strerror(code)}." in outcome.err

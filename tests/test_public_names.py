@@ -12,6 +12,7 @@ import fieldmark
 NAMES = [
     "Estimate",
     "Evaluation",
+    "Exploration",
     "FieldmarkError",
     "Prediction",
     "Predictions",
@@ -19,6 +20,7 @@ NAMES = [
     "__version__",
     "demo",
     "evaluate",
+    "explore",
     "load",
     "predict",
     "summary",

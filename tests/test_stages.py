@@ -288,15 +288,17 @@ def test_a_split_file_with_a_photo_that_is_not_there_is_refused(
 
 
 def striped(root: Path, *, tags_are_true: bool) -> Path:
-    """Write stripes, level or upright by class; two thirds carry a tag that turns them by 90°."""
+    """Write stripes of any colour, level or upright; two thirds carry a tag of a turn by 90°."""
     generator = np.random.default_rng(0)
     for name in ("level", "upright"):
         (root / name).mkdir(parents=True)
         for index in range(36):
             rows_HW = np.add.outer(np.arange(32), np.zeros(32, dtype=int)) // 4 % 2
             stripes_HW = rows_HW if name == "level" else rows_HW.T
-            grey_HW = 60 + 130 * stripes_HW + generator.integers(0, 50, (32, 32))
-            image = Image.fromarray(grey_HW.astype(np.uint8)).convert("RGB")
+            colour = generator.integers(0, 90, 3)
+            noise_HWC = generator.integers(0, 50, (32, 32, 3))
+            pixels_HWC = colour + 110 * stripes_HW[..., None] + noise_HWC
+            image = Image.fromarray(pixels_HWC.astype(np.uint8))
             if index % 3 == 0:
                 image.save(root / name / f"{index:02d}.png")
                 continue

@@ -146,7 +146,7 @@ def test_an_evaluation_keeps_every_class_name_to_the_letter(name: str) -> None:
 def test_a_finished_run_says_how_good_it_is_and_what_to_do_next(finished_quick: Run) -> None:
     lines = terminal.finished_run(finished_quick).splitlines()
     told = {line.split()[0]: line for line in lines}
-    assert "on 7 test photos (95 % interval in brackets)" in told["Accuracy"]
+    assert "on 6 test photos (95 % interval in brackets)" in told["Accuracy"]
     assert told["Report"].endswith(str(finished_quick.report))
     assert told["Model"].endswith(str(finished_quick.bundle))
     assert told["Try"] == f"Try it      fieldmark predict {finished_quick.path} PHOTO"
@@ -165,7 +165,7 @@ class _Renamed:
     """A run's evaluation under the paths of another."""
 
     def __init__(self, run: Run, place: Run) -> None:
-        self.evaluation = run.evaluation
+        self.evaluation, self.audit = run.evaluation, run.audit
         self.path, self.bundle, self.report = place.path, place.bundle, place.report
 
 

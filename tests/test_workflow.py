@@ -18,6 +18,9 @@ ALWAYS = {
     "recipe.toml",
     "resolved.toml",
     "catalog.csv",
+    "comparisons.json",
+    "findings.json",
+    "labels.csv",
     "splits.csv",
     "history.csv",
     "layers.csv",
@@ -80,12 +83,13 @@ def test_the_record_tells_what_was_done(finished: Run, photos: Path) -> None:
     assert content["command"].startswith(f"fieldmark.train({str(photos)!r}, ")
     assert content["images"] == {"met": 36, "used": 36, "repaired": 0, "excluded": 0}
     assert sum(content["splits"].values()) == 36
-    assert content["splits"]["test"] == 7
+    assert content["splits"]["test"] == 6
     assert content["seeds"] == {"split": 0, "train": 0}
     assert content["strategy"] == {"quick": "probe", "finetune": "all"}[content["recipe"]]
     assert content["device"]["precision"] == "float32"
     assert len(content["data_digest"]) == 64
     assert content["split_file"] is None
+    assert content["labels"] is None
     stages = [stage["name"] for stage in content["stages"]]
     assert stages[0] == "catalog"
     assert stages[-1] == "report"
@@ -386,7 +390,7 @@ def test_the_demo_learns_digits_and_can_be_run_again(tmp_path: Path) -> None:
     ]
     first = fieldmark.demo(out=tmp_path, overrides=quick)
     assert first.path == tmp_path / "run-001"
-    assert first.evaluation.num_images == 359
+    assert first.evaluation.num_images == 368
     assert first.evaluation.accuracy.value > 0.9
     second = fieldmark.demo(out=tmp_path, overrides=quick)
     assert second.path == tmp_path / "run-002"

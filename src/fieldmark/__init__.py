@@ -16,13 +16,15 @@ if TYPE_CHECKING:
     from fieldmark.evaluation.evaluation import Evaluation
     from fieldmark.evaluation.intervals import Estimate
     from fieldmark.evaluation.predictions import Predictions
+    from fieldmark.exploring import Exploration
     from fieldmark.models.prediction import Prediction
     from fieldmark.run import Run, load
-    from fieldmark.workflow import demo, evaluate, predict, summary, train
+    from fieldmark.workflow import demo, evaluate, explore, predict, summary, train
 
 __all__ = [
     "Estimate",
     "Evaluation",
+    "Exploration",
     "FieldmarkError",
     "Prediction",
     "Predictions",
@@ -30,6 +32,7 @@ __all__ = [
     "__version__",
     "demo",
     "evaluate",
+    "explore",
     "load",
     "predict",
     "summary",
@@ -39,11 +42,13 @@ __all__ = [
 _HOMES = {
     "Estimate": "fieldmark.evaluation.intervals",
     "Evaluation": "fieldmark.evaluation.evaluation",
+    "Exploration": "fieldmark.exploring",
     "Prediction": "fieldmark.models.prediction",
     "Predictions": "fieldmark.evaluation.predictions",
     "Run": "fieldmark.run",
     "demo": "fieldmark.workflow",
     "evaluate": "fieldmark.workflow",
+    "explore": "fieldmark.workflow",
     "load": "fieldmark.run",
     "predict": "fieldmark.workflow",
     "summary": "fieldmark.workflow",

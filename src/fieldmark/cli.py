@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from fieldmark import terminal
+from fieldmark import terminal, terminal_audit
 from fieldmark._version import __version__
 from fieldmark.base.console import choose_progress
 from fieldmark.base.progress import closing, encodable, printable
@@ -58,6 +58,24 @@ Sets = Annotated[
         "--set", metavar="SECTION.KEY=VALUE", help="Change a value of the recipe; repeatable."
     ),
 ]
+SplitFile = Annotated[
+    Path | None, typer.Option(metavar="CSV", help="A split already made: columns path, split.")
+]
+GroupBy = Annotated[
+    str | None,
+    typer.Option(
+        metavar="REGEX|CSV:COLUMN",
+        help="Photos that must stay on one side: a pattern in the path, or a column of a CSV.",
+    ),
+]
+Labels = Annotated[
+    Path | None,
+    typer.Option(metavar="CSV", help="Labels put right: the labels.csv of explore, edited."),
+]
+Ignore = Annotated[
+    list[str] | None,
+    typer.Option(metavar="CODE", help="Mute a check, such as FM203; repeatable."),
+]
 Backbone = Annotated[
     str | None, typer.Option(metavar="NAME", help="Any timm name, such as resnet50.")
 ]
@@ -80,6 +98,46 @@ def options(
 
 
 @app.command()
+def explore(
+    photos: Photos,
+    backbone: Backbone = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            metavar="auto|none|PATH",
+            help="Pretrained weights to check labels with; none: seconds instead of minutes.",
+        ),
+    ] = None,
+    split_file: SplitFile = None,
+    group_by: GroupBy = None,
+    labels: Labels = None,
+    ignore: Ignore = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where to write; default: runs/explore-NNN.")
+    ] = None,
+    sets: Sets = None,
+) -> None:
+    """Look at a folder of photos and find what is wrong with it."""
+    from fieldmark import workflow
+
+    with closing(choose_progress(sys.stderr)) as progress:
+        exploration = workflow.explore(
+            photos,
+            backbone=backbone,
+            weights=weights,
+            split_file=split_file,
+            group_by=group_by,
+            labels=labels,
+            ignore=ignore or [],
+            out=out,
+            overrides=sets or [],
+            progress=progress,
+            command=_command(),
+        )
+    _echo(terminal_audit.exploration(exploration))
+
+
+@app.command()
 def train(
     photos: Photos,
     recipe: Annotated[
@@ -90,9 +148,10 @@ def train(
         str | None,
         typer.Option(metavar="auto|none|PATH", help="Pretrained weights of the backbone."),
     ] = None,
-    split_file: Annotated[
-        Path | None, typer.Option(metavar="CSV", help="A split already made: columns path, split.")
-    ] = None,
+    split_file: SplitFile = None,
+    group_by: GroupBy = None,
+    labels: Labels = None,
+    ignore: Ignore = None,
     out: Annotated[
         Path | None, typer.Option(metavar="RUN", help="Run folder; default: runs/run-NNN.")
     ] = None,
@@ -108,6 +167,9 @@ def train(
             backbone=backbone,
             weights=weights,
             split_file=split_file,
+            group_by=group_by,
+            labels=labels,
+            ignore=ignore or [],
             out=out,
             overrides=sets or [],
             progress=progress,

@@ -26,9 +26,10 @@ def predict_folder(
     Raises:
         DataError: there is no photo, or a folder's name is not a class of the run.
     """
-    catalog, store = scan(
+    scanned = scan(
         root, preprocess=classifier.preprocess, executor=ThreadExecutor(), progress=progress
     )
+    catalog, store = scanned.catalog, scanned.store
     assert store is not None
     _require_known(catalog, classifier.classes)
     progress.start("Prediction", total=len(store), unit="photos")

@@ -16,6 +16,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import tomli_w
 
+from fieldmark.audit.config import AuditConfig
 from fieldmark.base.errors import RecipeError, nearest_spelling
 from fieldmark.data.augment import AugmentConfig
 from fieldmark.data.preprocess import DataConfig
@@ -41,6 +42,7 @@ class Recipe:
     optim: OptimConfig = field(default_factory=OptimConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
+    audit: AuditConfig = field(default_factory=AuditConfig)
 
 
 def load_recipe(name_or_path: str) -> Recipe:
@@ -173,7 +175,7 @@ def _fits(value: Any, option: Any) -> bool:
     if option is int:
         return isinstance(value, int) and not isinstance(value, bool)
     if origin is tuple:
-        inner = get_args(option)
+        inner = _of_each(option, value)
         return (
             isinstance(value, list | tuple)
             and len(value) == len(inner)
@@ -192,9 +194,20 @@ def _as(value: Any, option: Any) -> Any:
     if option is float:
         return float(value)
     if get_origin(option) is tuple:
-        inner = get_args(option)
+        inner = _of_each(option, value)
         return tuple(_as(item, kind) for item, kind in zip(value, inner, strict=True))
     return value
+
+
+def _of_each(option: Any, value: Any) -> tuple[Any, ...]:
+    """Return the type of each item of a tuple, which may be of any length: `tuple[X, ...]`."""
+    inner = get_args(option)
+    is_any_length = len(inner) == 2 and inner[1] is Ellipsis
+    return (
+        inner[:1] * (len(value) if isinstance(value, list | tuple) else 0)
+        if is_any_length
+        else inner
+    )
 
 
 def _in_words(option: Any) -> str:
@@ -204,7 +217,8 @@ def _in_words(option: Any) -> str:
     if option in names:
         return names[option]
     if get_origin(option) is tuple:
-        return f"a list of {len(get_args(option))}"
+        inner = get_args(option)
+        return "a list" if Ellipsis in inner else f"a list of {len(inner)}"
     if get_args(option) and get_origin(option) is not None and not _is_mapping(option):
         return ", ".join(f'"{choice}"' for choice in get_args(option))
     return "a table"

@@ -3,7 +3,6 @@
 In: what the stages made. Out: files in the run folder, and the `Predictions` of every photo.
 """
 
-import platform
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,16 +12,15 @@ import torch
 
 from fieldmark.base.executor import available_cores
 from fieldmark.base.files import write_csv, write_text
+from fieldmark.base.machine import processor_name
 from fieldmark.base.progress import Progress
 from fieldmark.base.run_folder import RunFolder, RunRecord
-from fieldmark.data.scan import turned_paths
+from fieldmark.collect import Collected
 from fieldmark.evaluation.predictions import SPLITS, Predictions
 from fieldmark.models.classifier import Classifier
 from fieldmark.models.layers import layer_table
-from fieldmark.models.orientation import Verdict
 from fieldmark.planning import Plan
 from fieldmark.recipe import SCHEMA_VERSION, recipe_tables
-from fieldmark.stages import Collected
 from fieldmark.training.strategies import Outcome
 
 HISTORY_HEADER = (
@@ -103,28 +101,11 @@ def described_device(plan: Plan) -> dict[str, object]:
     cuda = plan.device.type == "cuda"
     return {
         "type": plan.device.type,
-        "name": torch.cuda.get_device_name(plan.device) if cuda else _processor(),
+        "name": torch.cuda.get_device_name(plan.device) if cuda else processor_name(),
         "threads": torch.get_num_threads(),
         "cores": available_cores(),
         "precision": plan.recipe.train.precision,
     }
-
-
-def announce(
-    verdict: Verdict, collected: Collected, *, record: RunRecord, progress: Progress
-) -> None:
-    """Say what was made of the rotations in the photos' metadata."""
-    num_turned = len(turned_paths(collected.catalog))
-    carry = f"{num_turned:,} photos carry a rotation in their metadata"
-    if verdict.orientation == "exif":
-        progress.note(f"{carry}, and are turned as it says.")
-        return
-    text = (
-        f"{carry}, but look upright without it, so it is ignored. New photos are then read the "
-        "same way. To have it obeyed, set data.orientation=exif."
-    )
-    record.warnings.append(text)
-    progress.note(text)
 
 
 def describe(record: RunRecord, *, plan: Plan, collected: Collected, progress: Progress) -> None:
@@ -163,13 +144,3 @@ def write_layers(path: Path, classifier: Classifier) -> None:
         for layer in layers
     ]
     write_csv(path, header=LAYERS_HEADER, rows=rows)
-
-
-def _processor() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text("utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()

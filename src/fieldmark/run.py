@@ -13,6 +13,7 @@ from fieldmark.base.executor import ThreadExecutor
 from fieldmark.base.run_folder import RunFolder, read_run_json
 
 if TYPE_CHECKING:
+    from fieldmark.audit.findings import Audit
     from fieldmark.evaluation.evaluation import Evaluation
     from fieldmark.evaluation.predictions import Predictions
     from fieldmark.models.classifier import Classifier
@@ -48,6 +49,13 @@ class Run:
         from fieldmark.evaluation.predictions import read_predictions
 
         return read_predictions(self._folder().predictions_csv)
+
+    @property
+    def audit(self) -> "Audit | None":
+        """What was found in the photos; None for a run of before there were audits."""
+        from fieldmark.audit.findings import read_findings
+
+        return read_findings(self._folder().findings_json)
 
     @property
     def report(self) -> Path:

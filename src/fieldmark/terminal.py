@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING
 
 from fieldmark.base.errors import RecipeError, RunError, nearest_spelling
 from fieldmark.base.files import write_text
-from fieldmark.base.progress import printable
+from fieldmark.base.tables import add_row, drawn, new_table
+from fieldmark.terminal_audit import found
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from fieldmark.evaluation.evaluation import Averages, Evaluation
     from fieldmark.evaluation.intervals import Estimate
     from fieldmark.models.prediction import Prediction
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
 
 FORMATS = ("table", "csv", "jsonl")
 PAIRS_SHOWN = 3
-PIPED_WIDTH = 10_000
-"""Columns of a table that goes to a file or a pipe: no row is folded there."""
 
 
 def check_output(path: Path | None, *, output_format: str) -> None:
@@ -70,6 +67,7 @@ def finished_run(run: "Run") -> str:
     lines = [
         f"Accuracy    {_percent(evaluation.accuracy)} on {photos}",
         *_confusions(evaluation),
+        *found(run.audit),
         f"Report      {run.report}",
         f"Model       {run.bundle}",
         f"Try it      fieldmark predict {shlex.quote(str(run.path))} PHOTO",
@@ -79,18 +77,18 @@ def finished_run(run: "Run") -> str:
 
 def evaluation(evaluation: "Evaluation") -> str:
     """Return the numbers of an evaluation as tables."""
-    overall = _table("", "Value", "95 % interval")
+    overall = new_table("", "Value", "95 % interval")
     for name, estimate in _overall(evaluation):
-        _add_row(overall, name, *_value_and_interval(estimate))
-    _add_row(overall, "Loss", *_plain_value_and_interval(evaluation.loss))
-    classes = _table("Class", "Photos", "Precision %", "Recall %", "F1 %")
+        add_row(overall, name, *_value_and_interval(estimate))
+    add_row(overall, "Loss", *_plain_value_and_interval(evaluation.loss))
+    classes = new_table("Class", "Photos", "Precision %", "Recall %", "F1 %")
     for name, metrics in evaluation.per_class.items():
         scores = (metrics.precision, metrics.recall, metrics.f1)
-        _add_row(classes, name, f"{metrics.support:,}", *(_short(score) for score in scores))
+        add_row(classes, name, f"{metrics.support:,}", *(_short(score) for score in scores))
     photos = count(evaluation.num_images, "photo")
     heading = f"{photos}, {len(evaluation.classes):,} classes\n"
     confusions = "".join(f"{line}\n" for line in _confusions(evaluation))
-    parts = [heading, _drawn(overall), _drawn(classes), confusions]
+    parts = [heading, drawn(overall), drawn(classes), confusions]
     return "\n".join(part for part in parts if part)
 
 
@@ -102,12 +100,12 @@ def predictions(rows: "Sequence[Prediction]", *, output_format: str) -> str:
 
 def layers(summary: "Summary") -> str:
     """Return the layer table with its totals."""
-    table = _table(
+    table = new_table(
         "Layer", "Type", "Output shape", "Parameters", right=("Output shape", "Parameters")
     )
     for layer in summary.layers:
         shape, number = layer.output_shape, f"{layer.num_parameters:,}"
-        _add_row(table, layer.name, layer.kind, shape, number)
+        add_row(table, layer.name, layer.kind, shape, number)
     total = sum(layer.num_parameters for layer in summary.layers)
     head = sum(layer.num_parameters for layer in summary.layers if layer.name == "head")
     totals = f"Parameters: {total:,} (backbone {total - head:,}, head {head:,})\n"
@@ -115,7 +113,7 @@ def layers(summary: "Summary") -> str:
         f"{summary.backbone} at {summary.size_px}x{summary.size_px} px, "
         f"{summary.num_classes} classes\n"
     )
-    return "\n".join([heading, _drawn(table), totals])
+    return "\n".join([heading, drawn(table), totals])
 
 
 def _overall(evaluation: "Evaluation") -> "list[tuple[str, Estimate]]":
@@ -165,14 +163,14 @@ def _plain_value_and_interval(estimate: "Estimate") -> tuple[str, str]:
 
 def _prediction_table(rows: "Sequence[Prediction]") -> str:
     width = max((len(row.ranking) for row in rows), default=1)
-    table = _table("Photo", *(f"{place}." for place in range(1, width + 1)), right=())
+    table = new_table("Photo", *(f"{place}." for place in range(1, width + 1)), right=())
     for row in rows:
         if row.error is not None:
-            _add_row(table, row.path, row.error)
+            add_row(table, row.path, row.error)
         else:
             cells = (f"{name} {100 * share:.1f} %" for name, share in row.ranking)
-            _add_row(table, row.path, *cells)
-    return _drawn(table)
+            add_row(table, row.path, *cells)
+    return drawn(table)
 
 
 def _prediction_csv(rows: "Sequence[Prediction]") -> str:
@@ -198,33 +196,3 @@ def _prediction_jsonl(rows: "Sequence[Prediction]") -> str:
             json.dumps({**values, "top": top, "error": row.error}, ensure_ascii=False) + "\n"
         )
     return "".join(lines)
-
-
-def _table(first: str, *others: str, right: Sequence[str] | None = None) -> "Table":
-    from rich import box
-    from rich.table import Table
-
-    # Two blanks between columns, so that the table of classes fits into 80.
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column(first, overflow="fold")
-    for name in others:
-        to_right = right is None or name in right
-        table.add_column(name, justify="right" if to_right else "left", overflow="fold")
-    return table
-
-
-def _add_row(table: "Table", *cells: str) -> None:
-    from rich.text import Text
-
-    # As text, since in a plain string rich would take [bold] or :car: for markup.
-    table.add_row(*(Text(printable(cell)) for cell in cells))
-
-
-def _drawn(table: "Table") -> str:
-    from rich.console import Console
-
-    console = Console(width=None if Console().is_terminal else PIPED_WIDTH, highlight=False)
-    with console.capture() as capture:
-        console.print(table)
-    lines = [line.rstrip() for line in capture.get().splitlines()]
-    return "\n".join(lines).strip("\n") + "\n"

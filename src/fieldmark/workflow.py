@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fieldmark.base.errors import DataError, RunError, SplitError
-from fieldmark.base.files import write_json, write_text
+from fieldmark.base.files import write_json
 from fieldmark.base.progress import Progress, SilentProgress
 from fieldmark.base.run_folder import (
-    RunRecord,
     create_run_folder,
     next_run_path,
     recorded_call,
@@ -25,10 +24,11 @@ from fieldmark.base.run_folder import (
 from fieldmark.run import Run, find_photos, load
 
 if TYPE_CHECKING:
+    from fieldmark.collect import Given
     from fieldmark.evaluation.evaluation import Evaluation
+    from fieldmark.exploring import Exploration
     from fieldmark.models.layers import Layer
     from fieldmark.models.prediction import Prediction
-    from fieldmark.planning import Plan
     from fieldmark.recipe import Recipe
 
 RUNS_FOLDER = "runs"
@@ -44,6 +44,9 @@ def train(
     backbone: str | None = None,
     weights: str | None = None,
     split_file: str | Path | None = None,
+    group_by: str | None = None,
+    labels: str | Path | None = None,
+    ignore: Sequence[str] = (),
     out: str | Path | None = None,
     overrides: Sequence[str] = (),
     progress: Progress | None = None,
@@ -57,6 +60,10 @@ def train(
         backbone: any timm name; None takes the recipe's.
         weights: "auto", "none", a folder or a .safetensors file; None takes the recipe's.
         split_file: CSV with columns path and split; None makes the split.
+        group_by: photos that must stay on one side: a regular expression on the path, or
+            `FILE.csv:COLUMN`; None takes the recipe's.
+        labels: CSV that relabels photos or leaves them out, as `explore` writes it.
+        ignore: codes of checks to mute, beside those that the recipe mutes.
         out: the run folder, which must be new or empty; None takes the next `runs/run-NNN`.
         overrides: `section.key=value` changes to the recipe.
         progress: where progress is shown; None shows nothing.
@@ -67,25 +74,96 @@ def train(
     """
     root = _photos_folder(photos)
     path = Path(out).expanduser() if out else next_run_path(Path(RUNS_FOLDER))
-    listed = Path(split_file).expanduser() if split_file else None
     require_place(path, photos=root)
-    if listed and not listed.is_file():
-        raise SplitError(f"There is no split file {listed}. Check the path for a typing error.")
+    given = _given(split_file, labels)
+    from fieldmark import pipeline
     from fieldmark.planning import plan as settle
 
-    asked = _recipe(recipe, backbone=backbone, weights=weights, overrides=overrides)
+    flags = {"backbone": backbone, "weights": weights, "group_by": group_by}
+    asked = _recipe(recipe, **flags, ignore=ignore, overrides=overrides)
     plan = settle(asked)
-    flags = {"backbone": backbone, "weights": weights, "split_file": listed, "out": out}
-    call = recorded_call("train", photos, recipe=recipe, **flags, overrides=list(overrides))
+    files = {"split_file": given.split_file, "labels": given.labels, "out": out}
+    lists = {"ignore": list(ignore), "overrides": list(overrides)}
+    call = recorded_call("train", photos, recipe=recipe, **flags, **files, **lists)
     progress = progress or SilentProgress()
     folder = create_run_folder(path)
     with (
         _told_where(path, progress),
         recorded_run(folder, command=command or call, photos=root) as record,
     ):
-        record.values["split_file"] = str(listed.resolve()) if listed else None
-        _train(root, plan=plan, asked=asked, split_file=listed, record=record, progress=progress)
+        record.values |= {
+            "split_file": str(given.split_file.resolve()) if given.split_file else None,
+            "labels": str(given.labels.resolve()) if given.labels else None,
+        }
+        pipeline.train(root, plan=plan, asked=asked, given=given, record=record, progress=progress)
     return load(path)
+
+
+def explore(
+    photos: str | Path,
+    *,
+    backbone: str | None = None,
+    weights: str | None = None,
+    split_file: str | Path | None = None,
+    group_by: str | None = None,
+    labels: str | Path | None = None,
+    ignore: Sequence[str] = (),
+    out: str | Path | None = None,
+    overrides: Sequence[str] = (),
+    progress: Progress | None = None,
+    command: str | None = None,
+) -> "Exploration":
+    """Look at a folder of photos and say what is wrong with it; nothing is trained or changed.
+
+    Args:
+        photos: the folder; it is never written to.
+        backbone: any timm name, for the checks that need features; None takes the recipe quick's.
+        weights: "auto", "none" (which leaves those checks out), a folder or a .safetensors file;
+            None is "auto", but does without where they cannot be had.
+        split_file: CSV with columns path and split, to be checked for leaks.
+        group_by: as in `train`.
+        labels: CSV that relabels photos or leaves them out; the rest is looked at.
+        ignore: codes of checks to mute.
+        out: the folder to write to, which must be new or empty; None takes the next
+            `runs/explore-NNN`.
+        overrides: `section.key=value` changes to the recipe.
+        progress: where progress is shown; None shows nothing.
+        command: what to name as the command on the page.
+
+    Raises:
+        FieldmarkError: for everything that the user can put right (see `base.errors`).
+    """
+    root = _photos_folder(photos)
+    path = Path(out).expanduser() if out else next_run_path(Path(RUNS_FOLDER), stem="explore")
+    require_place(path, photos=root)
+    given = _given(split_file, labels)
+    from fieldmark import exploring
+    from fieldmark.audit.config import AuditConfig
+    from fieldmark.data.splits import SplitConfig
+
+    flags = {"backbone": backbone, "weights": weights, "group_by": group_by}
+    files = {"split_file": given.split_file, "labels": given.labels, "out": out}
+    lists = {"ignore": list(ignore), "overrides": list(overrides)}
+    progress = progress or SilentProgress()
+    plan = None
+    if weights == "none" and not overrides:  # no need of recipes, which need torch
+        split, checks = SplitConfig(group_by=group_by), AuditConfig(ignore=tuple(ignore))
+    else:
+        asked = _recipe("quick", **flags, ignore=ignore, overrides=overrides)
+        split, checks = asked.split, asked.audit
+        if asked.model.weights != "none":
+            must_have = weights is not None
+            plan = exploring.plan_features(asked, must_have=must_have, progress=progress)
+    return exploring.explore(
+        root,
+        folder=create_run_folder(path),
+        split=split,
+        checks=checks,
+        plan=plan,
+        given=given,
+        progress=progress,
+        command=command or recorded_call("explore", photos, **flags, **files, **lists),
+    )
 
 
 def evaluate(
@@ -196,7 +274,7 @@ def summary(
     from fieldmark.planning import layout
 
     size = [f"data.size_px={size_px}"] if size_px else []
-    asked = _recipe(recipe, backbone=backbone, weights=None, overrides=[*size, *overrides])
+    asked = _recipe(recipe, backbone=backbone, overrides=[*size, *overrides])
     classifier = layout(asked, classes=tuple(str(index) for index in range(num_classes)))
     with torch.no_grad():
         layers = layer_table(classifier.network, size_px=classifier.preprocess.size_px)
@@ -237,75 +315,39 @@ def demo(
     )
 
 
-def _train(
-    root: Path,
-    *,
-    plan: "Plan",
-    asked: "Recipe",
-    split_file: Path | None,
-    record: RunRecord,
-    progress: Progress,
-) -> None:
-    """Go from the photos to the report, saving each thing as it is made."""
-    from fieldmark import records, stages
-    from fieldmark.evaluation.evaluation import evaluate as evaluate_predictions
-    from fieldmark.evaluation.predictions import write_predictions
-    from fieldmark.models.bundle import save_bundle
-    from fieldmark.planning import read_as_stored
-    from fieldmark.recipe import recipe_toml
-    from fieldmark.report.render import write_report
-
-    folder = record.folder
-    write_text(folder.recipe_toml, recipe_toml(asked))
-    with record.stage("catalog"):
-        collected = stages.collect(
-            root, plan=plan, split_file=split_file, folder=folder, progress=progress
-        )
-    classes = collected.catalog.classes
-    with record.stage("model"):
-        classifier, plan = stages.build(plan, classes=classes)
-        records.write_layers(folder.layers_csv, classifier)
-    with record.stage("orientation"):
-        verdict = stages.check_orientation(classifier, collected, plan=plan, progress=progress)
-        if verdict:
-            records.announce(verdict, collected, record=record, progress=progress)
-        if verdict and verdict.orientation == "stored":
-            plan = read_as_stored(plan, verdict)
-            classifier = replace(classifier, preprocess=plan.preprocess)
-            del collected  # its pixels, before others take their place
-            collected = stages.collect(
-                root, plan=plan, split_file=split_file, folder=folder, progress=progress
-            )
-    records.describe(record, plan=plan, collected=collected, progress=progress)
-    with record.stage("training"):
-        outcome = stages.learn(classifier, collected, plan=plan, progress=progress)
-        records.write_course(outcome, folder)
-        records.write_resolved(plan, outcome, folder)
-    with record.stage("evaluation"):
-        predictions = records.predictions_of(outcome, collected, classes=classes)
-        write_predictions(folder.predictions_csv, predictions)
-        evaluation = evaluate_predictions(predictions.of_split("test"))
-        write_json(folder.evaluation_json, evaluation.to_json())
-    with record.stage("bundle"):
-        save_bundle(classifier, folder.model_dir, data_digest=collected.catalog.digest)
-    with record.stage("report"):
-        progress.start("Report", total=1, unit="page")
-        record.status = "finished"
-        record.save()
-        write_report(folder.path)
-        progress.advance()
-        progress.finish(str(folder.report_html))
-
-
 def _recipe(
-    name: str, *, backbone: str | None, weights: str | None, overrides: Sequence[str]
+    name: str,
+    *,
+    backbone: str | None,
+    weights: str | None = None,
+    group_by: str | None = None,
+    ignore: Sequence[str] = (),
+    overrides: Sequence[str],
 ) -> "Recipe":
     from fieldmark.recipe import load_recipe, override
 
     recipe = override(load_recipe(name), overrides)
-    given = {"backbone": backbone, "weights": weights}
-    flags: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
-    return replace(recipe, model=replace(recipe.model, **flags))
+    of_model = {"backbone": backbone, "weights": weights}
+    model: dict[str, Any] = {key: value for key, value in of_model.items() if value is not None}
+    split: dict[str, Any] = {"group_by": group_by} if group_by is not None else {}
+    return replace(
+        recipe,
+        model=replace(recipe.model, **model),
+        split=replace(recipe.split, **split),
+        audit=replace(recipe.audit, ignore=(*recipe.audit.ignore, *ignore)),
+    )
+
+
+def _given(split_file: str | Path | None, labels: str | Path | None) -> "Given":
+    """Refuse files that are not there before anything slow begins."""
+    from fieldmark.collect import Given
+
+    paths = [Path(file).expanduser() if file else None for file in (split_file, labels)]
+    if paths[0] and not paths[0].is_file():
+        raise SplitError(f"There is no split file {paths[0]}. Check the path for a typing error.")
+    if paths[1] and not paths[1].is_file():
+        raise DataError(f"There is no labels file {paths[1]}. Check the path for a typing error.")
+    return Given(split_file=paths[0], labels=paths[1])
 
 
 @contextmanager

@@ -59,7 +59,7 @@ def put_photos(root: Path, *names: str) -> None:
 
 
 def catalog_of(root: Path) -> Catalog:
-    return scan(root, preprocess=None, executor=SerialExecutor(), progress=SilentProgress())[0]
+    return scan(root, preprocess=None, executor=SerialExecutor(), progress=SilentProgress()).catalog
 
 
 @pytest.mark.parametrize("executor", [SerialExecutor(), ThreadExecutor(4)])
@@ -69,16 +69,16 @@ def test_each_photo_is_hashed_and_resized_into_the_store(
     names = [f"{label}/{number}.png" for label in ("cat", "dog") for number in range(20)]
     put_photos(tmp_path, *names)
     progress = RecordingProgress()
-    catalog, store = scan(tmp_path, preprocess=PREPROCESS, executor=executor, progress=progress)
-    assert store is not None
-    assert [row.path for row in catalog.rows] == sorted(names)
+    scanned = scan(tmp_path, preprocess=PREPROCESS, executor=executor, progress=progress)
+    assert scanned.store is not None
+    assert [row.path for row in scanned.catalog.rows] == sorted(names)
     for seed, name in enumerate(names):
         content = (tmp_path / name).read_bytes()
-        (row,) = [row for row in catalog.rows if row.path == name]
+        (row,) = [row for row in scanned.catalog.rows if row.path == name]
         assert row.sha256 == hashlib.sha256(content).hexdigest()
         assert (row.num_bytes, row.width, row.height) == (len(content), 24, 18)
         expected = PREPROCESS.to_pixels(photo(seed))
-        assert np.array_equal(store.array[store.index(name)], expected)
+        assert np.array_equal(scanned.store.array[scanned.store.index(name)], expected)
     assert (progress.totals, progress.num_done) == ([40], 40)
     assert progress.summaries == ["40 photos of 2 classes, 0 repaired, 0 excluded"]
     assert progress.notes == []
@@ -87,8 +87,9 @@ def test_each_photo_is_hashed_and_resized_into_the_store(
 def test_without_a_preprocess_there_is_no_store(tmp_path: Path) -> None:
     put_photos(tmp_path, "cat/1.png", "dog/1.png")
     result = scan(tmp_path, preprocess=None, executor=SerialExecutor(), progress=SilentProgress())
-    assert result[1] is None
-    assert result[0].counts() == {"cat": 1, "dog": 1}
+    assert result.store is None
+    assert result.cues == {}
+    assert result.catalog.counts() == {"cat": 1, "dog": 1}
 
 
 def test_what_cannot_be_used_is_a_row_with_the_reason(tmp_path: Path) -> None:
@@ -101,10 +102,10 @@ def test_what_cannot_be_used_is_a_row_with_the_reason(tmp_path: Path) -> None:
     (tmp_path / "cat/data.xyz").write_bytes(b"hello")
     (tmp_path / "cat/notes.txt").write_bytes(b"hello")
     (tmp_path / "loose.jpg").write_bytes(whole)
-    catalog, store = scan(
+    scanned = scan(
         tmp_path, preprocess=PREPROCESS, executor=SerialExecutor(), progress=SilentProgress()
     )
-    reasons = {row.path: row.reason for row in catalog.rows if row.status == "excluded"}
+    reasons = {row.path: row.reason for row in scanned.catalog.rows if row.status == "excluded"}
     assert reasons == {
         "cat/cut.jpg": "truncated: the JPEG data ends early",
         "cat/empty.jpg": "empty file",
@@ -114,9 +115,9 @@ def test_what_cannot_be_used_is_a_row_with_the_reason(tmp_path: Path) -> None:
         "cat/notes.txt": "not an image (.txt)",
         "loose.jpg": "not in a class folder",
     }
-    assert store is not None
-    assert sorted(store.paths) == [row.path for row in catalog.usable]
-    cut = next(row for row in catalog.rows if row.path == "cat/cut.jpg")
+    assert scanned.store is not None
+    assert sorted(scanned.store.paths) == [row.path for row in scanned.catalog.usable]
+    cut = next(row for row in scanned.catalog.rows if row.path == "cat/cut.jpg")
     assert (cut.width, cut.height, len(cut.sha256)) == (None, None, 64)
     assert cut.label == "cat"
 
@@ -139,15 +140,15 @@ def test_several_repairs_are_joined_and_turned_photos_can_be_named(tmp_path: Pat
     exif[274] = 6
     photo(1).convert("CMYK").save(tmp_path / "cat" / "1.png", "JPEG", exif=exif)
     progress = RecordingProgress()
-    catalog, _ = scan(tmp_path, preprocess=None, executor=SerialExecutor(), progress=progress)
-    row = catalog.rows[0]
+    scanned = scan(tmp_path, preprocess=None, executor=SerialExecutor(), progress=progress)
+    row = scanned.catalog.rows[0]
     assert row.reason == (
         "JPEG file named .png; converted from CMYK; turned upright (EXIF orientation 6)"
     )
     assert (row.width, row.height) == (18, 24)
     assert progress.summaries == ["2 photos of 2 classes, 1 repaired, 0 excluded"]
-    assert turned_paths(catalog) == ("cat/1.png",)
-    assert turned_paths(catalog.exclude({"cat/1.png": "gone"})) == ()
+    assert turned_paths(scanned.catalog) == ("cat/1.png",)
+    assert turned_paths(scanned.catalog.exclude({"cat/1.png": "gone"})) == ()
 
 
 def test_photos_stay_as_stored_where_the_preprocess_says_so(tmp_path: Path) -> None:
@@ -157,28 +158,28 @@ def test_photos_stay_as_stored_where_the_preprocess_says_so(tmp_path: Path) -> N
     exif[274] = 6
     photo(1).save(tmp_path / "cat" / "1.png", exif=exif)
     stored = Preprocess(size_px=16, orientation="stored")
-    catalog, store = scan(
+    scanned = scan(
         tmp_path, preprocess=stored, executor=SerialExecutor(), progress=SilentProgress()
     )
-    assert [row.status for row in catalog.rows] == ["used", "used"]
-    assert store is not None
-    assert np.array_equal(store.take(["cat/1.png"])[0], stored.to_pixels(photo(1)))
+    assert [row.status for row in scanned.catalog.rows] == ["used", "used"]
+    assert scanned.store is not None
+    assert np.array_equal(scanned.store.take(["cat/1.png"])[0], stored.to_pixels(photo(1)))
 
 
 def test_a_layout_with_splits_is_kept_in_the_rows_and_noted(tmp_path: Path) -> None:
     names = [f"{part}/{label}/1.png" for part in ("train", "val") for label in ("cat", "dog")]
     put_photos(tmp_path, *names)
     progress = RecordingProgress()
-    catalog, _ = scan(tmp_path, preprocess=None, executor=SerialExecutor(), progress=progress)
-    assert catalog.notes == tuple(progress.notes)
-    assert [row.layout_split for row in catalog.rows] == [
+    scanned = scan(tmp_path, preprocess=None, executor=SerialExecutor(), progress=progress)
+    assert scanned.catalog.notes == tuple(progress.notes)
+    assert [row.layout_split for row in scanned.catalog.rows] == [
         "train",
         "train",
         "validation",
         "validation",
     ]
-    assert catalog.classes == ("cat", "dog")
-    assert len(catalog.notes) == 1
+    assert scanned.catalog.classes == ("cat", "dog")
+    assert len(scanned.catalog.notes) == 1
 
 
 def test_a_photo_that_cannot_be_opened_is_a_row(
@@ -234,13 +235,13 @@ def test_results_are_taken_as_they_come(tmp_path: Path) -> None:
     preprocess = Preprocess(size_px=256)
     one_photo = 256 * 256 * 3
     tracemalloc.start()
-    _, store = scan(
+    scanned = scan(
         tmp_path, preprocess=preprocess, executor=SerialExecutor(), progress=SilentProgress()
     )
     peak_bytes = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert store is not None
-    assert peak_bytes < store.array.nbytes + 20 * one_photo
+    assert scanned.store is not None
+    assert peak_bytes < scanned.store.array.nbytes + 20 * one_photo
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,13 @@
 """A split that the user brings is read as it is, or refused with the row and the reason."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from fieldmark.base.errors import SplitError
 from fieldmark.data.catalog import Catalog, CatalogRow
-from fieldmark.data.split_file import read_split_file
+from fieldmark.data.split_file import given_sides, read_split_file
 
 
 def catalog() -> Catalog:
@@ -98,3 +99,31 @@ def test_a_file_that_is_missing_or_no_text_is_refused(tmp_path: Path) -> None:
         read_split_file(tmp_path / "missing.csv", catalog())
     with pytest.raises(SplitError, match="cannot be read"):
         read(tmp_path, "path,split\nété/1.jpg,train\n", encoding="latin-1")
+
+
+def test_without_a_file_the_folders_give_the_sides() -> None:
+    rows = [
+        replace(row, layout_split="test" if row.label == "dog" else "train")
+        for row in catalog().rows
+    ]
+    assert given_sides(replace(catalog(), rows=tuple(rows))) == {
+        "cat/1.jpg": "train",
+        "cat/2.jpg": "train",
+        "dog/1.jpg": "test",
+        "dog/a, b.jpg": "test",
+    }
+    assert given_sides(catalog()) == {}
+
+
+def test_a_file_comes_before_the_folders(tmp_path: Path) -> None:
+    rows = tuple(replace(row, layout_split="train") for row in catalog().rows)
+    file = tmp_path / "split.csv"
+    file.write_text("path,split\ncat/1.jpg,test\n", encoding="utf-8")
+    assert given_sides(replace(catalog(), rows=rows), file) == {"cat/1.jpg": "test"}
+
+
+def test_a_file_without_test_photos_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "split.csv"
+    file.write_text("path,split\ncat/1.jpg,train\n", encoding="utf-8")
+    with pytest.raises(SplitError, match=r"split\.csv has no test photo"):
+        given_sides(catalog(), file)

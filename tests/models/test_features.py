@@ -1,7 +1,6 @@
 """Features are computed once, whatever happens to the cache."""
 
 import hashlib
-import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,12 +11,12 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from fieldmark.base.cache import cache_folder
 from fieldmark.models import features as module
 from fieldmark.models.classifier import Classifier
 from fieldmark.models.features import (
     CachedFeatures,
-    cache_folder,
-    cached_features,
+    FeatureCache,
     features_key,
 )
 from fieldmark.models.inference import Predictor
@@ -55,11 +54,10 @@ def look_up(
 ) -> tuple[CachedFeatures, int]:
     """Return the features, and how many photos were reported done."""
     done: list[int] = []
-    cached = cached_features(
+    cached = FeatureCache(key).features(
         predictor,
         pixels,
         sha256s=[hashlib.sha256(photo.tobytes()).hexdigest() for photo in pixels],
-        key=key,
         on_batch=done.append,
     )
     return cached, sum(done)
@@ -235,11 +233,24 @@ def test_the_key_does_not_depend_on_the_head_or_the_classes(
     assert len(keys) == 1
 
 
-def test_the_folder_is_the_one_chosen_or_the_users(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FIELDMARK_CACHE", "~/chosen")
-    assert cache_folder() == Path.home() / "chosen"
-    monkeypatch.delenv("FIELDMARK_CACHE")
-    monkeypatch.setenv("XDG_CACHE_HOME", os.sep + "xdg")
-    assert cache_folder() == Path(os.sep + "xdg", "fieldmark")
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    assert cache_folder() == Path.home() / ".cache" / "fieldmark"
+def test_pixels_are_taken_from_where_they_lie_and_not_missed_for_known_photos(
+    predictor: Counting, make_pixels: MakePixels
+) -> None:
+    pixels = make_pixels(4)
+    sha256s = [f"{index:064x}" for index in range(4)]
+    first = FeatureCache(KEY)
+    first.features(predictor, pixels[:2], sha256s=sha256s[:2], on_batch=lambda _: None)
+    assert first.known == frozenset(sha256s[:2])
+    cache = FeatureCache(KEY)
+    assert sha256s[0] in cache
+    assert sha256s[2] not in cache
+    only_new = pixels[[3, 2]]
+    found = cache.features(
+        predictor,
+        only_new,
+        sha256s=sha256s,
+        rows_N=np.array([-1, -1, 1, 0]),
+        on_batch=lambda _: None,
+    )
+    assert predictor.asked == [[0, 1], [1, 0]]
+    np.testing.assert_array_equal(found.features_NF, predictor.features(pixels))

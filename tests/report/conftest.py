@@ -2,8 +2,10 @@
 
 import hashlib
 import math
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -11,15 +13,56 @@ import pytest
 import tomli_w
 from PIL import Image
 
+from fieldmark.audit.shortcuts import CueScore, ShortcutTest
 from fieldmark.base.files import write_csv, write_json, write_text
 from fieldmark.base.run_folder import RunFolder
 from fieldmark.evaluation.evaluation import evaluate
+from fieldmark.evaluation.intervals import Estimate
 from fieldmark.evaluation.predictions import Predictions, write_predictions
 
 SPLITS = ("train", "train", "train", "validation", "test")
 """The split of each photo of a class in turn."""
 
+VOID = {"meta", "img", "br", "hr", "input", "link", "wbr"}
+
 MakeRun = Callable[..., Path]
+
+
+class Page(HTMLParser):
+    """The elements and the text of a page; `errors` tells tags that do not close in order."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str]]] = []
+        self.errors: list[str] = []
+        self.words: list[str] = []
+        self._open: list[str] = []
+        self.feed(text)
+        self.close()
+        self.errors += self._open
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, {name: value or "" for name, value in attrs}))
+        if tag not in VOID:
+            self._open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, {name: value or "" for name, value in attrs}))
+
+    def handle_endtag(self, tag: str) -> None:
+        if not self._open or self._open.pop() != tag:
+            self.errors.append(tag)
+
+    def handle_data(self, data: str) -> None:
+        if self._open and self._open[-1] != "style":
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return re.sub(r"\s+", " ", " ".join(self.words))
+
+    def all(self, *tags: str) -> list[dict[str, str]]:
+        return [attributes for tag, attributes in self.elements if tag in tags]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +74,49 @@ class MadePhoto:
     split: str
     sha256: str
     num_bytes: int
+
+
+@pytest.fixture(scope="session")
+def parse_page() -> type[Page]:
+    """Return what reads a page; see `Page`."""
+    return Page
+
+
+@pytest.fixture(scope="session")
+def shortcut_test() -> ShortcutTest:
+    """Return a shortcut test of four cues, one of which goes too far."""
+    return ShortcutTest(
+        cues=(
+            _cue("Camera", accuracy=0.3, note="It is the same for all photos."),
+            _cue("File size", accuracy=0.35, recall={"cat": 0.3, "dog": 0.4}),
+            _cue("Image size", accuracy=0.7, recall={"cat": 1.0, "dog": 0.4}, given_away=("cat",)),
+            _cue("Border", accuracy=0.4, recall={"cat": 0.5, "dog": 0.2}, kind="picture"),
+        ),
+        chance=Estimate(value=0.3, low=0.25, high=0.35),
+        num_photos=60,
+    )
+
+
+def _cue(
+    title: str,
+    *,
+    accuracy: float,
+    recall: Mapping[str, float] | None = None,
+    given_away: tuple[str, ...] = (),
+    kind: str = "file",
+    note: str = "",
+) -> CueScore:
+    return CueScore(
+        key=title.lower(),
+        title=title,
+        description=f"nothing but {title.lower()}",
+        kind=kind,
+        accuracy=Estimate(value=accuracy, low=accuracy - 0.05, high=accuracy + 0.05),
+        skill=(accuracy - 0.3) / 0.7,
+        given_away=given_away,
+        recall=recall or {},
+        note=note,
+    )
 
 
 @pytest.fixture

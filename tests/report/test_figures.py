@@ -7,14 +7,12 @@ from dataclasses import replace
 
 import pytest
 
-from fieldmark.evaluation.intervals import Estimate
 from fieldmark.report.entries import ClassCount, Epoch, Strength
 from fieldmark.report.figures import (
     class_counts,
     epoch_charts,
     strength_charts,
     strength_label,
-    whisker,
 )
 
 
@@ -124,15 +122,3 @@ def test_a_strength_of_zero_can_be_shown() -> None:
 )
 def test_strengths_are_written_short(l2: float, text: str) -> None:
     assert strength_label(l2) == text
-
-
-def test_a_whisker_places_value_and_interval_on_its_scale() -> None:
-    svg = whisker(Estimate(value=0.95, low=0.9, high=1.0), low=0.9, high=1.0)
-    assert 'cx="60.0"' in svg
-    assert "M4.0 7H116.0" in svg
-
-
-def test_a_whisker_never_leaves_its_scale() -> None:
-    svg = whisker(Estimate(value=0.5, low=0.1, high=1.0), low=0.9, high=0.95)
-    assert "M4.0 7H116.0" in svg
-    assert 'cx="4.0"' in svg

@@ -7,56 +7,30 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable
-from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from fieldmark.audit.findings import Audit, Evidence, Finding, GroupFacts, write_findings
+from fieldmark.audit.shortcuts import ShortcutTest
 from fieldmark.base.run_folder import RunFolder
-from fieldmark.report.render import scale_ceiling, scale_floor, write_report
+from fieldmark.evaluation.comparisons import (
+    Comparisons,
+    GivenSplit,
+    LabelChange,
+    LabelComparison,
+    NaiveSplit,
+    write_comparisons,
+)
+from fieldmark.evaluation.intervals import Estimate
+from fieldmark.report.render import write_report
 
 MakeRun = Callable[..., Path]
+ParsePage = Callable[[str], Any]
 
-VOID = {"meta", "img", "br", "hr", "input", "link"}
 MAX_REPORT_BYTES = 2_500_000
-
-
-class Page(HTMLParser):
-    """The elements and the text of a page; `errors` tells tags that do not close in order."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, dict[str, str]]] = []
-        self.errors: list[str] = []
-        self.words: list[str] = []
-        self._open: list[str] = []
-        self.feed(text)
-        self.close()
-        self.errors += self._open
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, {name: value or "" for name, value in attrs}))
-        if tag not in VOID:
-            self._open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, {name: value or "" for name, value in attrs}))
-
-    def handle_endtag(self, tag: str) -> None:
-        if not self._open or self._open.pop() != tag:
-            self.errors.append(tag)
-
-    def handle_data(self, data: str) -> None:
-        if self._open and self._open[-1] != "style":
-            self.words.append(data)
-
-    @property
-    def text(self) -> str:
-        return re.sub(r"\s+", " ", " ".join(self.words))
-
-    def all(self, *tags: str) -> list[dict[str, str]]:
-        return [attributes for tag, attributes in self.elements if tag in tags]
 
 
 def report(run: Path) -> str:
@@ -80,24 +54,24 @@ def test_the_same_run_gives_the_same_bytes(make_run: MakeRun, strategy: str) -> 
     assert report(run) == report(run)
 
 
-def test_every_tag_closes_and_every_id_is_unique(quick: str) -> None:
-    page = Page(quick)
+def test_every_tag_closes_and_every_id_is_unique(quick: str, parse_page: ParsePage) -> None:
+    page = parse_page(quick)
     assert page.errors == []
     ids = Counter(attributes["id"] for _, attributes in page.elements if "id" in attributes)
     assert ids
     assert [name for name, times in ids.items() if times > 1] == []
 
 
-def test_every_inner_link_has_its_target(quick: str) -> None:
-    page = Page(quick)
+def test_every_inner_link_has_its_target(quick: str, parse_page: ParsePage) -> None:
+    page = parse_page(quick)
     ids = {attributes.get("id") for _, attributes in page.elements}
     links = [a["href"] for a in page.all("a", "use")] + re.findall(r"url\((#[\w-]+)\)", quick)
     assert len(page.all("a")) >= 9
     assert {link.removeprefix("#") for link in links} <= ids
 
 
-def test_the_page_asks_for_nothing_and_runs_nothing(quick: str) -> None:
-    page = Page(quick)
+def test_the_page_asks_for_nothing_and_runs_nothing(quick: str, parse_page: ParsePage) -> None:
+    page = parse_page(quick)
     assert not page.all("script", "link", "iframe", "object", "embed", "base", "form")
     assert not [name for _, attributes in page.elements for name in attributes if name[:2] == "on"]
     sources = [attributes["src"] for attributes in page.all("img")]
@@ -110,7 +84,9 @@ def test_the_page_asks_for_nothing_and_runs_nothing(quick: str) -> None:
     assert policy == "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
 
-def test_names_are_text_never_markup_or_mathematics(make_run: MakeRun) -> None:
+def test_names_are_text_never_markup_or_mathematics(
+    make_run: MakeRun, parse_page: ParsePage
+) -> None:
     names = ["<script>alert(1)</script>", '"><img src=x onerror=y>', "$\\frac{1}{0}$", "{{ 7*7 }}"]
     text = report(
         make_run(
@@ -120,7 +96,7 @@ def test_names_are_text_never_markup_or_mathematics(make_run: MakeRun) -> None:
             excluded=[("a&<i>.txt", "<u>odd</u>")],
         )
     )
-    page = Page(text)
+    page = parse_page(text)
     assert page.errors == []
     assert not page.all("script", "u", "i")
     assert not [attributes for attributes in page.all("img") if "onerror" in attributes]
@@ -130,8 +106,10 @@ def test_names_are_text_never_markup_or_mathematics(make_run: MakeRun) -> None:
     assert "<u>odd</u>" in page.text
 
 
-def test_the_headline_says_what_the_accuracy_means(quick: str, quick_run: Path) -> None:
-    text = Page(quick).text.replace("\u00a0", " ")
+def test_the_headline_says_what_the_accuracy_means(
+    quick: str, quick_run: Path, parse_page: ParsePage
+) -> None:
+    text = parse_page(quick).text.replace("\u00a0", " ")
     evaluation = json.loads(RunFolder(quick_run).evaluation_json.read_text())
     accuracy, pair = evaluation["accuracy"]["value"], evaluation["most_confused"][0]
     assert f"{100 * accuracy:.1f} %" in text
@@ -141,20 +119,22 @@ def test_the_headline_says_what_the_accuracy_means(quick: str, quick_run: Path) 
     assert "2 min 3 s on CPU, 2 threads, float32" in text
 
 
-def test_warnings_of_the_run_are_shown(make_run: MakeRun) -> None:
-    text = Page(report(make_run(warnings=["The class fox has few photos."]))).text
+def test_warnings_of_the_run_are_shown(make_run: MakeRun, parse_page: ParsePage) -> None:
+    text = parse_page(report(make_run(warnings=["The class fox has few photos."]))).text
     assert "Please note: The class fox has few photos." in text
 
 
-def test_a_run_that_did_not_finish_says_so(make_run: MakeRun) -> None:
+def test_a_run_that_did_not_finish_says_so(make_run: MakeRun, parse_page: ParsePage) -> None:
     run = make_run()
     record = json.loads(RunFolder(run).run_json.read_text())
     RunFolder(run).run_json.write_text(json.dumps({**record, "status": "interrupted"}))
-    assert "This run is marked as “interrupted”." in Page(report(run)).text
+    assert "This run is marked as “interrupted”." in parse_page(report(run)).text
 
 
-def test_quick_shows_strengths_and_finetune_shows_epochs(make_run: MakeRun) -> None:
-    quick, finetune = (Page(report(make_run(s, strategy=s))).text for s in ("probe", "all"))
+def test_quick_shows_strengths_and_finetune_shows_epochs(
+    make_run: MakeRun, parse_page: ParsePage
+) -> None:
+    quick, finetune = (parse_page(report(make_run(s, strategy=s))).text for s in ("probe", "all"))
     assert "Accuracy by strength" in quick
     assert "Accuracy over the epochs" not in quick
     assert "Accuracy over the epochs" in finetune
@@ -162,18 +142,18 @@ def test_quick_shows_strengths_and_finetune_shows_epochs(make_run: MakeRun) -> N
     assert "Accuracy by strength" not in finetune
 
 
-def test_a_run_without_curves_says_so(make_run: MakeRun) -> None:
-    assert "This run recorded no curves" in Page(report(make_run(with_curves=False))).text
+def test_a_run_without_curves_says_so(make_run: MakeRun, parse_page: ParsePage) -> None:
+    assert "This run recorded no curves" in parse_page(report(make_run(with_curves=False))).text
 
 
-def test_a_run_without_mistakes_says_so(make_run: MakeRun) -> None:
-    text = Page(report(make_run(skill=60.0))).text
+def test_a_run_without_mistakes_says_so(make_run: MakeRun, parse_page: ParsePage) -> None:
+    text = parse_page(report(make_run(skill=60.0))).text
     assert "There are none: every test photo was named right." in text
     assert "No test photo was named wrong." in text
 
 
-def test_the_worst_mistakes_name_truth_and_answer(quick: str) -> None:
-    page = Page(quick)
+def test_the_worst_mistakes_name_truth_and_answer(quick: str, parse_page: ParsePage) -> None:
+    page = parse_page(quick)
     shown = [a["alt"] for a in page.all("img") if " named " in a["alt"]]
     assert shown
     for alt in shown:
@@ -182,49 +162,51 @@ def test_the_worst_mistakes_name_truth_and_answer(quick: str) -> None:
         assert {true, predicted} <= {"cat", "dog", "fox"}
 
 
-def test_moved_photos_are_told_in_one_line_and_the_rest_stays(make_run: MakeRun) -> None:
+def test_moved_photos_are_told_in_one_line_and_the_rest_stays(
+    make_run: MakeRun, parse_page: ParsePage
+) -> None:
     run = make_run(skill=1.0)
     shutil.rmtree(run.with_name("run-photos"))
-    page = Page(report(run))
+    page = parse_page(report(run))
     assert not page.all("img")
     assert page.errors == []
     assert "Thumbnails are missing, since the photos have moved" in page.text
     assert "Of 100 new photos" in page.text
 
 
-def test_a_single_missing_photo_is_counted(make_run: MakeRun) -> None:
+def test_a_single_missing_photo_is_counted(make_run: MakeRun, parse_page: ParsePage) -> None:
     run = make_run()
     (run.with_name("run-photos") / "cat" / "000.png").unlink()
-    text = Page(report(run)).text
-    assert "1 thumbnail is missing, since this photo has moved or changed since the run." in text
+    text = parse_page(report(run)).text
+    assert "1 picture is missing, since this photo cannot be read, or has moved or changed." in text
 
 
-def test_excluded_files_stand_with_their_reasons(make_run: MakeRun) -> None:
+def test_excluded_files_stand_with_their_reasons(make_run: MakeRun, parse_page: ParsePage) -> None:
     files = [(f"cat/{i:04d}.jpg", f"truncated after {i} bytes") for i in range(502)]
-    page = Page(report(make_run(excluded=files)))
+    page = parse_page(report(make_run(excluded=files)))
     assert "502 excluded files, and why" in page.text
     assert "truncated after 499 bytes" in page.text
     assert "truncated after 500 bytes" not in page.text
     assert "And 2 more files: see catalog.csv in the run folder." in page.text
 
 
-def test_derived_settings_show_their_reason(quick: str) -> None:
-    assert "size_px 224 the size the pretrained network was trained at" in Page(quick).text
+def test_derived_settings_show_their_reason(quick: str, parse_page: ParsePage) -> None:
+    assert "size_px 224 the size the pretrained network was trained at" in parse_page(quick).text
 
 
-def test_the_network_sums_up(quick: str) -> None:
-    text = Page(quick).text
+def test_the_network_sums_up(quick: str, parse_page: ParsePage) -> None:
+    text = parse_page(quick).text
     assert "126,275 parameters in 6 layers; 6,147 of them are learned from these photos" in text
 
 
-def test_long_class_tables_are_folded(make_run: MakeRun) -> None:
+def test_long_class_tables_are_folded(make_run: MakeRun, parse_page: ParsePage) -> None:
     classes = [f"species {i:02d}" for i in range(24)]
-    text = Page(report(make_run(classes=classes, per_class=5))).text
+    text = parse_page(report(make_run(classes=classes, per_class=5))).text
     assert "All 24 classes" in text
 
 
-def test_tables_pictures_and_figures_can_be_read_aloud(quick: str) -> None:
-    page = Page(quick)
+def test_tables_pictures_and_figures_can_be_read_aloud(quick: str, parse_page: ParsePage) -> None:
+    page = parse_page(quick)
     assert all("scope" in attributes for attributes in page.all("th"))
     assert all(attributes.get("alt") for attributes in page.all("img"))
     for attributes in page.all("svg"):
@@ -236,10 +218,12 @@ def test_tables_pictures_and_figures_can_be_read_aloud(quick: str) -> None:
     assert max(steps) <= 1
 
 
-def test_a_full_report_of_eight_classes_stays_small(make_run: MakeRun) -> None:
+def test_a_full_report_of_eight_classes_stays_small(
+    make_run: MakeRun, parse_page: ParsePage
+) -> None:
     run = make_run(classes=[f"class {i}" for i in range(8)], per_class=40, skill=1.0)
     page = write_report(run)
-    assert len(Page(page.read_text("utf-8")).all("img")) > 60
+    assert len(parse_page(page.read_text("utf-8")).all("img")) > 60
     assert page.stat().st_size < MAX_REPORT_BYTES
 
 
@@ -252,52 +236,142 @@ def test_neither_torch_nor_pyplot_is_loaded() -> None:
     assert done.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize(
-    ("low", "floor"),
-    [(0.993, 0.95), (0.94, 0.9), (0.9, 0.9), (0.87, 0.8), (0.05, 0.0), (1.0, 0.95)],
-)
-def test_scales_begin_at_a_round_number_below_all_intervals(low: float, floor: float) -> None:
-    assert scale_floor([1.0, low]) == floor
+ESTIMATE = Estimate(value=0.989, low=0.98, high=0.995)
+HIGHER = Estimate(value=0.996, low=0.99, high=0.999)
+
+
+def audit_of(shortcuts: ShortcutTest | None = None) -> Audit:
+    copies = Evidence(paths=("cat/000.png", "dog/000.png"), detail="the same bytes")
+    return Audit(
+        num_photos=60,
+        num_classes=3,
+        data_digest="ab",
+        groups=GroupFacts(num_groups=59, num_grouped=2, largest=2),
+        findings=(
+            Finding(code="FM302", severity="error", summary="1 is both.", evidence=(copies,)),
+            Finding(code="FM601", severity="warning", summary="Size tells the class."),
+            Finding(code="FM401", severity="info", summary="Cats are many."),
+        ),
+        shortcuts=shortcuts,
+    )
+
+
+def compared(labels: LabelComparison | None = None) -> Comparisons:
+    return Comparisons(
+        naive_split=NaiveSplit(
+            clean=ESTIMATE,
+            naive=HIGHER,
+            num_leaks=17,
+            num_test_clean=1380,
+            num_test_naive=1381,
+            method="Both with a linear classifier.",
+        ),
+        labels=labels,
+    )
+
+
+def relabelled(difference: Estimate) -> LabelComparison:
+    return LabelComparison(
+        file="labels.csv",
+        num_relabelled=1,
+        num_excluded=1,
+        changes=(
+            LabelChange(path="cat/001.png", label="cat", new_label="<b>dog</b>"),
+            LabelChange(path="cat/002.png", label="cat", new_label=""),
+        ),
+        before=ESTIMATE,
+        after=HIGHER,
+        difference=difference,
+        num_test=12,
+        method="Both judged by the corrected labels.",
+    )
+
+
+def headings(page: Any) -> list[str]:
+    return [attributes["href"] for attributes in page.all("a") if "#" in attributes["href"]]
+
+
+def test_a_run_without_an_audit_has_no_empty_sections(quick: str, parse_page: ParsePage) -> None:
+    links = headings(parse_page(quick))
+    assert "#photos" in links
+    assert not {"#findings", "#shortcuts", "#grouping", "#labels"} & set(links)
+
+
+def test_findings_stand_in_the_report_and_the_serious_ones_beside_the_result(
+    make_run: MakeRun, shortcut_test: ShortcutTest, parse_page: ParsePage
+) -> None:
+    run = make_run()
+    write_findings(RunFolder(run).findings_json, audit_of(shortcut_test))
+    text = report(run)
+    page = parse_page(text)
+    assert page.errors == []
+    assert {"#findings", "#shortcuts", "#FM302"} <= set(headings(page))
+    first = parse_page(text.split('<section id="photos"')[0]).text
+    assert "1 is both." in first
+    assert "Cats are many." not in first
+    assert "1 error, 1 warning and 1 remark." in page.text
+    assert "cat/ 000.png" in page.text
+    assert "This classifier, from the whole photo" in page.text
+
+
+def test_the_evidence_is_shown_as_pictures(make_run: MakeRun, parse_page: ParsePage) -> None:
+    run = make_run(skill=60.0)
+    write_findings(RunFolder(run).findings_json, audit_of())
+    card = report(run).split('id="FM302"')[1].partition("</article>")[0]
+    images = parse_page(card.partition(">")[2]).all("img")
+    assert [attributes["title"] for attributes in images] == ["cat/000.png", "dog/000.png"]
+
+
+def test_the_report_says_what_grouping_does(make_run: MakeRun, parse_page: ParsePage) -> None:
+    run = make_run()
+    write_comparisons(run, compared())
+    text = parse_page(report(run)).text.replace("\u00a0", " ")
+    told = "A split that ignores copies would have promised 99.6 %; kept apart it is 98.9 %."
+    assert told in text
+    assert "17 test photos of 1,381 would have had a copy in training" in text
+    assert "98.0 to 99.5 %" in text
+
+
+def test_leaks_of_a_given_split_are_told(make_run: MakeRun, parse_page: ParsePage) -> None:
+    run = make_run()
+    given = GivenSplit(num_leaked=1, num_excluded=2, all=HIGHER, without_leaked=ESTIMATE)
+    write_comparisons(run, Comparisons(given_split=given))
+    text = parse_page(report(run)).text
+    assert "1 test photo of the given split has a copy among its training photos" in text
+    assert "2 photos were left out of training for it" in text
+    assert "Without the leaked ones" in text
 
 
 @pytest.mark.parametrize(
-    ("value", "ceiling"), [(0.07, 0.1), (0.1, 0.1), (0.11, 0.2), (2.0, 2.0), (3.1, 5.0), (0.0, 1.0)]
+    ("low", "value", "high", "told"),
+    [
+        (-0.001, 0.006, 0.013, "cannot be told from no change"),
+        (0.001, 0.006, 0.013, "lies above zero"),
+        (-0.02, -0.01, -0.002, "lies below zero"),
+    ],
 )
-def test_scales_of_losses_end_at_a_round_number(value: float, ceiling: float) -> None:
-    assert scale_ceiling(value) == pytest.approx(ceiling)
+def test_corrected_labels_are_listed_with_what_they_did(
+    make_run: MakeRun, low: float, value: float, high: float, told: str, parse_page: ParsePage
+) -> None:
+    run = make_run()
+    difference = Estimate(value=value, low=low, high=high)
+    write_comparisons(run, compared(relabelled(difference)))
+    page = parse_page(report(run))
+    assert page.errors == []
+    assert "1 photo was relabelled and 1 photo left out, as labels.csv says" in page.text
+    assert told in page.text
+    assert "cat/001.png cat <b>dog</b>" in page.text
+    assert "cat/002.png cat left out" in page.text
 
 
-def luminance(colour: str) -> float:
-    """Return the relative luminance of `#rrggbb` by WCAG 2.2."""
-    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-    linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-
-def contrast(one: str, other: str) -> float:
-    lighter, darker = sorted((luminance(one), luminance(other)), reverse=True)
-    return (lighter + 0.05) / (darker + 0.05)
-
-
-def mixed(colour: str, ground: str, percent: float) -> str:
-    share = percent / 100
-    pairs = [(int(colour[i : i + 2], 16), int(ground[i : i + 2], 16)) for i in (1, 3, 5)]
-    return "#" + "".join(f"{round(share * c + (1 - share) * g):02x}" for c, g in pairs)
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_is_readable_on_every_ground_it_stands_on(quick: str, scheme: str) -> None:
-    light, dark = re.findall(r":root \{([^}]*--page[^}]*)\}", quick)
-    colours = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", light if scheme == "light" else dark))
-    for ground in ("page", "card"):
-        for ink in ("ink", "muted", "accent", "bad"):
-            assert contrast(colours[ink], colours[ground]) >= 4.5, (ink, ground)
-    assert contrast(colours["ink"], colours["note"]) >= 4.5
-    assert contrast(colours["muted"], colours["sunken"]) >= 4.5
-    for series in ("train", "validation", "test"):
-        assert contrast(colours[series], colours["card"]) >= 3, series
-    shades = re.findall(r"color-mix\(in srgb, var\(--(\w+)\) ([\d.]+)%, var\(--card\)\)", quick)
-    assert len(shades) == 18
-    for name, percent in shades:
-        cell = mixed(colours[name], colours["card"], float(percent))
-        assert contrast(colours["ink"], cell) >= 4.5, (name, percent)
+def test_the_report_counts_groups_and_the_photos_in_them(
+    make_run: MakeRun, parse_page: ParsePage
+) -> None:
+    run = make_run()
+    table = RunFolder(run).splits_csv
+    lines = table.read_text().splitlines()
+    groups = ["pair", "pair", *(f"g{i}" for i in range(len(lines) - 3))]
+    grouped = [line + group for line, group in zip(lines[1:], groups, strict=True)]
+    table.write_text("\n".join([lines[0], *grouped]) + "\n")
+    text = parse_page(report(run)).text
+    assert "59 in all, each kept on one side; 2 photos stand in one with others" in text

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -106,16 +107,29 @@ def test_a_folder_out_of_reach_is_said_to_have_moved(tmp_path: Path, known: bool
     assert result.moved
 
 
-def test_when_space_runs_out_the_first_photos_stay(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+class CountingExecutor(SerialExecutor):
+    """Counts what it was asked for, one item after another."""
+
+    num_done = 0
+
+    def map(self, function: Any, items: Any) -> Any:
+        for item in items:
+            self.num_done += 1
+            yield function(item)
+
+
+def test_when_space_runs_out_the_first_photos_stay_and_the_rest_is_not_read(
+    tmp_path: Path,
 ) -> None:
-    photos = [save(tmp_path, f"{i}.png") for i in range(4)]
+    photos = [save(tmp_path, f"{i}.png") for i in range(6)]
     one = read_thumbnail(tmp_path, photos[0])
     assert one is not None
-    monkeypatch.setattr(thumbnails, "MAX_TOTAL_BYTES", int(2.5 * len(one.uri)))
-    result = read_thumbnails(tmp_path, photos, executor=SerialExecutor())
+    executor = CountingExecutor()
+    room = int(2.5 * len(one.uri))
+    result = read_thumbnails(tmp_path, photos, executor=executor, max_total_bytes=room)
     assert list(result.images) == ["0.png", "1.png"]
-    assert result.num_missing == 0
+    assert (result.num_missing, result.num_left_out) == (0, 4)
+    assert executor.num_done == 3
 
 
 def test_a_photo_shown_twice_is_read_once(tmp_path: Path) -> None:

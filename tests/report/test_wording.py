@@ -167,3 +167,56 @@ def test_the_loss_is_compared_with_blind_guessing() -> None:
 def test_mix_up_counts_in_words() -> None:
     text = wording.mix_up(true="cat", predicted="dog", times=1, support=1)
     assert text == "cat taken for dog: 1 of 1 photo"
+
+
+@pytest.mark.parametrize(
+    ("low", "value", "high", "text"),
+    [
+        (-0.001, 0.006, 0.013, "+0.6 points (\u22120.1 to +1.3)"),
+        (-0.02, -0.01, 0.0001, "\u22121.0 points (\u22122.0 to 0.0)"),
+    ],
+)
+def test_a_difference_is_told_in_points_with_signs(
+    low: float, value: float, high: float, text: str
+) -> None:
+    assert wording.points(estimate(low, value, high)) == text
+
+
+def test_a_flattering_split_is_told_as_a_broken_promise() -> None:
+    higher, lower = estimate(0.99, 0.996, 0.999), estimate(0.98, 0.989, 0.995)
+    assert wording.promise(naive=higher, clean=lower) == (
+        "A split that ignores copies would have promised 99.6\u00a0%; kept apart it is 98.9\u00a0%."
+    )
+    assert "did not flatter" in wording.promise(naive=lower, clean=higher)
+    assert "did not flatter" in wording.promise(naive=lower, clean=lower)
+
+
+@pytest.mark.parametrize(
+    ("errors", "warnings", "remarks", "text"),
+    [
+        (0, 0, 0, "Nothing was found by 20 checks; 2 were not run."),
+        (0, 0, 1, "1 remark. Nothing stands in the way of training."),
+        (0, 2, 1, "2 warnings and 1 remark. Nothing forbids training;"),
+        (1, 2, 3, "1 error, 2 warnings and 3 remarks. Until the errors are dealt with,"),
+    ],
+)
+def test_a_verdict_counts_and_weighs(errors: int, warnings: int, remarks: int, text: str) -> None:
+    severities = {"error": errors, "warning": warnings, "info": remarks}
+    assert wording.verdict(severities, num_run=20, num_not_run=2).startswith(text)
+
+
+def test_a_verdict_does_not_speak_of_checks_left_out_where_none_were() -> None:
+    assert wording.verdict({}, num_run=22, num_not_run=0) == "Nothing was found by 22 checks."
+
+
+@pytest.mark.parametrize(
+    ("sentence", "text"),
+    [
+        ("It needs features, and there are none.", "it needs features, and there are none"),
+        ("A class has one photo.", "a class has one photo"),
+        ("EXIF is missing", "EXIF is missing"),
+        ("", ""),
+    ],
+)
+def test_a_sentence_becomes_a_clause(sentence: str, text: str) -> None:
+    assert wording.clause(sentence) == text

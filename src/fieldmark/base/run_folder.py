@@ -77,6 +77,26 @@ class RunFolder:
         return self.path / "predictions.csv"
 
     @property
+    def findings_json(self) -> Path:
+        """What the audit of the photos found."""
+        return self.path / "findings.json"
+
+    @property
+    def labels_csv(self) -> Path:
+        """The photos whose labels are in doubt, to be edited."""
+        return self.path / "labels.csv"
+
+    @property
+    def explore_html(self) -> Path:
+        """The page of an audit alone."""
+        return self.path / "explore.html"
+
+    @property
+    def comparisons_json(self) -> Path:
+        """What the accuracy would have been otherwise."""
+        return self.path / "comparisons.json"
+
+    @property
     def evaluation_json(self) -> Path:
         """The numbers on the test split."""
         return self.path / "evaluation.json"
@@ -228,12 +248,12 @@ def require_place(path: Path, *, photos: Path) -> None:
     require_free(path)
 
 
-def next_run_path(parent: Path) -> Path:
-    """Return the first free `run-001`, `run-002`, ... in `parent`."""
+def next_run_path(parent: Path, *, stem: str = "run") -> Path:
+    """Return the first free `run-001`, `run-002`, ... in `parent`, or of another stem."""
     number = 1
-    while (parent / f"run-{number:03d}").exists():
+    while (parent / f"{stem}-{number:03d}").exists():
         number += 1
-    return parent / f"run-{number:03d}"
+    return parent / f"{stem}-{number:03d}"
 
 
 def read_run_json(folder: RunFolder) -> Mapping[str, Any]:

@@ -10,11 +10,11 @@ import struct
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
-from PIL import Image, ImageFile, TiffImagePlugin
+from PIL import Image, ImageFile, JpegImagePlugin, TiffImagePlugin
 
 from fieldmark.data.colour import to_rgb
 from fieldmark.data.formats import UnreadableImage, open_undecoded, recognise
-from fieldmark.data.metadata import UPRIGHT, read_orientation, split_jpeg
+from fieldmark.data.metadata import UPRIGHT, read_camera, read_orientation, split_jpeg
 from fieldmark.data.quiet import pillow_warnings_off
 
 __all__ = ["MAX_PIXELS", "TURNED", "Decoded", "UnreadableImage", "decode"]
@@ -41,6 +41,9 @@ _UPRIGHT_BY = {
 }
 """EXIF orientation to the turn that undoes it (EXIF 2.32, section 4.6.4)."""
 
+_SWAPS_SIDES = frozenset({5, 6, 7, 8})
+"""The orientations that lay a photo on its side."""
+
 _UNDO = {6: 8, 8: 6}
 """The orientations whose turns undo each other; the others undo themselves."""
 
@@ -52,9 +55,13 @@ class Decoded:
     image: Image.Image
     """RGB, 8 bits a channel, upright (unless that was not asked for)."""
     width: int
-    """Of the upright picture, in pixels."""
+    """Of the upright picture in pixels, in full even where it was decoded at a reduced scale."""
     height: int
-    """Of the upright picture, in pixels."""
+    """Of the upright picture in pixels, likewise."""
+    orientation: int
+    """What the metadata note, 1 to 8; 1 where there is none."""
+    camera: str
+    """Make and model of the camera that the metadata name, or nothing."""
     format: str
     """What the content is, whatever the file's name says: "JPEG", "PNG"..."""
     mode: str
@@ -63,7 +70,13 @@ class Decoded:
     """What was changed so that the pixels mean what they look like; empty for a plain photo."""
 
 
-def decode(content: bytes, *, turn_upright: bool = True, max_pixels: int = MAX_PIXELS) -> Decoded:
+def decode(
+    content: bytes,
+    *,
+    turn_upright: bool = True,
+    max_pixels: int = MAX_PIXELS,
+    reduce_to_px: int | None = None,
+) -> Decoded:
     """Decode a photo.
 
     Args:
@@ -71,6 +84,9 @@ def decode(content: bytes, *, turn_upright: bool = True, max_pixels: int = MAX_P
         turn_upright: follow the orientation in the metadata; False leaves the picture as stored,
             for collections whose tags outlived an editor that had turned the pixels.
         max_pixels: width times height above which the photo is refused before it is decoded.
+        reduce_to_px: decode a JPEG at a half, a quarter or an eighth of its size, where both sides
+            keep at least this many pixels: faster, but the pixels are not those of a reduced photo.
+            None decodes in full, which is what training and prediction need.
 
     Raises:
         UnreadableImage: for anything but a complete picture in a format that is read.
@@ -78,7 +94,13 @@ def decode(content: bytes, *, turn_upright: bool = True, max_pixels: int = MAX_P
     kind = recognise(content)
     with _without_warnings(content, kind=kind):
         try:
-            return _decode(content, kind=kind, turn=turn_upright, max_pixels=max_pixels)
+            return _decode(
+                content,
+                kind=kind,
+                turn=turn_upright,
+                max_pixels=max_pixels,
+                reduce_to_px=reduce_to_px,
+            )
         except UnreadableImage:
             raise
         except MemoryError as error:
@@ -95,7 +117,9 @@ def _without_warnings(content: bytes, *, kind: str) -> AbstractContextManager[No
     return nullcontext()
 
 
-def _decode(content: bytes, *, kind: str, turn: bool, max_pixels: int) -> Decoded:
+def _decode(
+    content: bytes, *, kind: str, turn: bool, max_pixels: int, reduce_to_px: int | None
+) -> Decoded:
     exif = xmp = b""
     if kind == "JPEG":
         parts = split_jpeg(content)
@@ -103,20 +127,49 @@ def _decode(content: bytes, *, kind: str, turn: bool, max_pixels: int) -> Decode
     opened = open_undecoded(content, kind=kind)
     _refuse(opened, max_pixels=max_pixels)
     mode, is_16_bit, already_turned = opened.mode, _is_16_bit(opened), _turned_by_pillow(opened)
+    full_size = _reduce(opened, to_px=reduce_to_px)
     opened.load()
     rgb, repairs = to_rgb(opened, is_16_bit=is_16_bit)
+    width, height = full_size or rgb.size
+    exif = exif or opened.info.get("exif", b"") or _exif_in_text(opened.info.get(_RAW_EXIF))
     orientation = already_turned or _orientation(opened, exif=exif, xmp=xmp)
     if orientation != UPRIGHT and bool(already_turned) != turn:
-        rgb = rgb.transpose(
-            _UPRIGHT_BY[orientation if turn else _UNDO.get(orientation, orientation)]
-        )
-    if orientation != UPRIGHT and turn:
-        repairs = (*repairs, f"{TURNED} (EXIF orientation {orientation})")
+        how = _UPRIGHT_BY[orientation if turn else _UNDO.get(orientation, orientation)]
+        rgb = rgb.transpose(how)
+        width, height = sides_turned((width, height), orientation)
+    repairs = (*repairs, *repair_of_turn(orientation)) if turn else repairs
     if getattr(opened, "is_animated", False):
         rgb = rgb.copy()  # counting the frames moves on in the file, and may drop its pixels
         repairs = (f"first of {_num_frames(opened)} frames taken", *repairs)
-    width, height = rgb.size
-    return Decoded(image=rgb, width=width, height=height, format=kind, mode=mode, repairs=repairs)
+    return Decoded(
+        image=rgb,
+        width=width,
+        height=height,
+        orientation=orientation,
+        camera=read_camera(exif),
+        format=kind,
+        mode=mode,
+        repairs=repairs,
+    )
+
+
+def repair_of_turn(orientation: int) -> tuple[str, ...]:
+    """Return what a photo's repairs say of its being turned; nothing where it is upright."""
+    return (f"{TURNED} (EXIF orientation {orientation})",) if orientation != UPRIGHT else ()
+
+
+def sides_turned(size: tuple[int, int], orientation: int) -> tuple[int, int]:
+    """Return width and height of a photo once it is turned, or as it was before that."""
+    return size[::-1] if orientation in _SWAPS_SIDES else size
+
+
+def _reduce(opened: ImageFile.ImageFile, *, to_px: int | None) -> tuple[int, int] | None:
+    """Have a JPEG decoded at a reduced scale; return its full size, or None for other formats."""
+    if to_px is None or not isinstance(opened, JpegImagePlugin.JpegImageFile):
+        return None
+    full_size = opened.size
+    opened.draft(None, (to_px, to_px))
+    return full_size
 
 
 def _refuse(opened: ImageFile.ImageFile, *, max_pixels: int) -> None:
@@ -155,7 +208,6 @@ def _turned_by_pillow(opened: ImageFile.ImageFile) -> int | None:
 
 
 def _orientation(opened: ImageFile.ImageFile, *, exif: bytes, xmp: bytes) -> int:
-    exif = exif or opened.info.get("exif", b"") or _exif_in_text(opened.info.get(_RAW_EXIF))
     xmp = xmp or opened.info.get("xmp", b"") or opened.info.get("XML:com.adobe.xmp", b"")
     return read_orientation(exif, xmp=xmp.encode() if isinstance(xmp, str) else xmp)
 

@@ -1,17 +1,23 @@
-"""What a photo's metadata says about its orientation, read without trusting any of it.
+"""What a photo's metadata says of orientation and camera, read without trusting any of it.
 
-In: the bytes of an EXIF or XMP block, or of a whole JPEG. Out: an orientation from 1 to 8.
+In: the bytes of an EXIF or XMP block, or of a whole JPEG. Out: an orientation from 1 to 8, the
+camera's name.
 Broken metadata reads as "upright", since it must never make a photo unreadable.
 Not covered: every other tag.
 """
 
 import re
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 UPRIGHT = 1
 ORIENTATION_TAG = 0x0112
 """Where EXIF 2.32, section 4.6.4, keeps the orientation, in the first directory."""
+MAKE_TAG, MODEL_TAG = 0x010F, 0x0110
+"""Where EXIF 2.32, section 4.6.4, keeps the camera's maker and its model."""
+MAX_CAMERA_LETTERS = 80
+ASCII_FORMAT = 2
 INTEGER_FORMATS = {3: "H", 4: "I"}
 """TIFF field types that hold an orientation in practice: SHORT, as the standard asks, and LONG."""
 
@@ -51,20 +57,53 @@ def read_orientation(exif: bytes, *, xmp: bytes = b"") -> int:
     return orientation if 1 <= orientation <= 8 else UPRIGHT
 
 
+def read_camera(exif: bytes) -> str:
+    """Return the camera's make and model as EXIF names them, or nothing."""
+    texts = {MAKE_TAG: "", MODEL_TAG: ""}
+    try:
+        for tag, kind, count, place, block in _entries(exif):
+            if tag in texts and kind == ASCII_FORMAT:
+                (start,) = (
+                    (place,)
+                    if count <= 4
+                    else struct.unpack_from(_order(block) + "I", block, place)
+                )
+                texts[tag] = _printable(block[start : start + min(count, MAX_CAMERA_LETTERS)])
+    except (struct.error, IndexError):
+        pass
+    make, model = texts.values()
+    return model if model.startswith(make) else f"{make} {model}".strip()
+
+
+def _printable(text: bytes) -> str:
+    letters = text.partition(b"\0")[0].decode("latin-1")
+    return " ".join("".join(letter for letter in letters if letter.isprintable()).split())
+
+
 def _from_exif(exif: bytes) -> int | None:
+    for tag, kind, _, place, block in _entries(exif):
+        if tag == ORIENTATION_TAG and kind in INTEGER_FORMATS:
+            (value,) = struct.unpack_from(_order(block) + INTEGER_FORMATS[kind], block, place)
+            return int(value)
+    return None
+
+
+def _entries(exif: bytes) -> Iterator[tuple[int, int, int, int, bytes]]:
+    """Yield (tag, type, count, place of the value, block) of the first directory's entries."""
     block = _EXIF_PREFIX.sub(b"", exif)
     if not block.startswith((b"II", b"MM")):
-        return None
-    order = "<" if block.startswith(b"II") else ">"
+        return
+    order = _order(block)
     (start,) = struct.unpack_from(order + "I", block, 4)
     (num_entries,) = struct.unpack_from(order + "H", block, start)
     for entry in range(num_entries):
         at = start + 2 + 12 * entry
-        tag, kind = struct.unpack_from(order + "HH", block, at)
-        if tag == ORIENTATION_TAG and kind in INTEGER_FORMATS:
-            (value,) = struct.unpack_from(order + INTEGER_FORMATS[kind], block, at + 8)
-            return int(value)
-    return None
+        tag, kind, count = struct.unpack_from(order + "HHI", block, at)
+        yield tag, kind, count, at + 8, block
+
+
+def _order(block: bytes) -> str:
+    return "<" if block.startswith(b"II") else ">"
 
 
 def split_jpeg(content: bytes) -> JpegParts:

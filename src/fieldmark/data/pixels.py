@@ -80,6 +80,12 @@ class PixelStore:
         self._array[len(self)] = pixels_SSC
         self._positions[path] = len(self._positions)
 
+    def put(self, path: str, pixels_SSC: NDArray[np.uint8]) -> None:
+        """Add a photo, or put other pixels in the place of those that are there."""
+        if path not in self._positions:
+            self.add(path, pixels_SSC)
+        self._array[self._positions[path]] = pixels_SSC
+
     def index(self, path: str) -> int:
         """Return the photo's position in `array`; KeyError where it is not in the store."""
         return self._positions[path]

@@ -1,33 +1,39 @@
-"""One pass over a folder of photos: each file read once, hashed, decoded and resized.
+"""One pass over a folder of photos: each file read once, hashed, decoded, measured and resized.
 
-In: the folder. Out: the catalog of every file met, and the pixels of those that can be used.
+In: the folder. Out: the catalog of every file met, and the pixels and cues of those that can be
+used.
 Nothing is written to the folder, and nothing outside it is read.
 """
 
-import hashlib
 import os
-from collections.abc import Sequence
-from dataclasses import replace
-from functools import partial
-from pathlib import Path, PurePosixPath
-
-import numpy as np
-from numpy.typing import NDArray
+from collections.abc import Container, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from fieldmark.base.errors import DataError
 from fieldmark.base.executor import Executor
 from fieldmark.base.progress import Progress
 from fieldmark.data.catalog import Catalog, CatalogRow
-from fieldmark.data.formats import EXTENSIONS, UnreadableImage
-from fieldmark.data.images import TURNED, Decoded, decode
-from fieldmark.data.layout import NOT_IMAGE, FoundFile, find_files, has_image_name
+from fieldmark.data.cue_cache import CueCache
+from fieldmark.data.cues import Cues
+from fieldmark.data.images import TURNED
+from fieldmark.data.layout import find_files
 from fieldmark.data.pixels import PixelStore
 from fieldmark.data.preprocess import Preprocess
-
-MAX_FILE_BYTES = 1 << 30
-"""Above this a file is not read: twice the largest photo allowed, uncompressed."""
+from fieldmark.data.reading import Reader, left_out
 
 _ARCHIVES = frozenset({".zip", ".tar", ".gz", ".tgz", ".7z", ".rar"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scan:
+    """What one pass over a folder gives."""
+
+    catalog: Catalog
+    store: PixelStore | None
+    """The pixels, where they were asked for."""
+    cues: Mapping[str, Cues]
+    """What was measured of each usable photo, by path; empty where that was not asked for."""
 
 
 def scan(
@@ -37,7 +43,9 @@ def scan(
     executor: Executor,
     progress: Progress,
     storage: Path | None = None,
-) -> tuple[Catalog, PixelStore | None]:
+    cue_cache: CueCache | None = None,
+    without_pixels: Container[str] = (),
+) -> Scan:
     """Read a folder of photos.
 
     Args:
@@ -46,6 +54,8 @@ def scan(
         executor: maps over the files; threads suffice, as decoding releases the interpreter.
         progress: told of each photo and of what the folder was taken for.
         storage: where to keep the pixels if they are too many for memory; None: in memory always.
+        cue_cache: what is known of photos already; None measures nothing.
+        without_pixels: SHA-256 of the photos whose pixels nobody will need.
 
     Raises:
         DataError: where the folder is missing, is not a folder or cannot be listed, or where
@@ -58,18 +68,23 @@ def scan(
     if preprocess is not None:
         store = PixelStore(capacity=len(to_read), size_px=preprocess.size_px, storage=storage)
     progress.start("Photos", total=len(to_read), unit="photos")
-    rows = {file.path: _row_left_out(file) for file in found if file.problem}
-    for row, pixels_SSC in executor.map(partial(_read, preprocess=preprocess), to_read):
-        rows[row.path] = row
-        if store is not None and pixels_SSC is not None:
-            store.add(row.path, pixels_SSC)
+    rows = {file.path: left_out(file) for file in found if file.problem}
+    reader = Reader(preprocess=preprocess, cue_cache=cue_cache, without_pixels=without_pixels)
+    cues = {}
+    for reading in executor.map(reader.read, to_read):
+        path = reading.row.path
+        rows[path] = reading.row
+        if store is not None and reading.pixels_SSC is not None:
+            store.add(path, reading.pixels_SSC)
+        if reading.cues is not None:
+            cues[path] = reading.cues
         progress.advance()
     catalog = Catalog(root=root.resolve(), rows=tuple(rows[path] for path in sorted(rows)))
     progress.finish(summarise(catalog))
     catalog = replace(catalog, notes=layout.notes())
     for note in catalog.notes:
         progress.note(note)
-    return catalog, store
+    return Scan(catalog=catalog, store=store, cues=cues)
 
 
 def summarise(catalog: Catalog) -> str:
@@ -85,6 +100,31 @@ def summarise(catalog: Catalog) -> str:
 def turned_paths(catalog: Catalog) -> tuple[str, ...]:
     """Return the usable photos that were turned as their metadata says, sorted."""
     return tuple(row.path for row in catalog.usable if TURNED in row.reason)
+
+
+def read_as_stored(catalog: Catalog, cues: Mapping[str, Cues]) -> Catalog:
+    """Return the catalog as if no photo had been turned as its metadata says.
+
+    Args:
+        catalog: of photos that were turned.
+        cues: of the photos, by path.
+    """
+    turned = set(turned_paths(catalog))
+    rows = tuple(
+        _row_as_stored(row, cues[row.path]) if row.path in turned else row for row in catalog.rows
+    )
+    return replace(catalog, rows=rows)
+
+
+def _row_as_stored(row: CatalogRow, cues: Cues) -> CatalogRow:
+    reasons = [part for part in row.reason.split("; ") if not part.startswith(TURNED)]
+    return replace(
+        row,
+        width=cues.stored_width,
+        height=cues.stored_height,
+        status="repaired" if reasons else "used",
+        reason="; ".join(reasons),
+    )
 
 
 def require_folder(root: Path) -> None:
@@ -106,59 +146,3 @@ def require_folder(root: Path) -> None:
         raise DataError(
             f"The folder {root} cannot be read: {error.strerror}. Check its permissions."
         ) from error
-
-
-def _row_left_out(file: FoundFile) -> CatalogRow:
-    return _row(file, sha256="", reason=file.problem)
-
-
-def _read(
-    file: FoundFile, *, preprocess: Preprocess | None
-) -> tuple[CatalogRow, NDArray[np.uint8] | None]:
-    """Read one file, once; runs on any thread."""
-    if file.num_bytes > MAX_FILE_BYTES:
-        reason = f"{file.num_bytes / 2**30:.1f} GiB, more than the 1 GiB allowed for one photo"
-        return _row(file, sha256="", reason=reason), None
-    try:
-        content = file.source.read_bytes()
-    except OSError as error:
-        return _row(file, sha256="", reason=f"cannot be read: {error.strerror}"), None
-    sha256 = hashlib.sha256(content).hexdigest()
-    try:
-        decoded = decode(content) if preprocess is None else preprocess.decode(content)
-    except UnreadableImage as error:
-        reason = _reason(str(error), path=file.path)
-        return _row(file, sha256=sha256, reason=reason), None
-    pixels_SSC = None if preprocess is None else preprocess.to_pixels(decoded.image)
-    return _row(file, sha256=sha256, decoded=decoded), pixels_SSC
-
-
-def _row(
-    file: FoundFile, *, sha256: str, reason: str = "", decoded: Decoded | None = None
-) -> CatalogRow:
-    repairs = _repairs(decoded, path=file.path) if decoded else ()
-    return CatalogRow(
-        path=file.path,
-        label=file.label,
-        width=decoded.width if decoded else None,
-        height=decoded.height if decoded else None,
-        num_bytes=file.num_bytes,
-        sha256=sha256,
-        status="excluded" if decoded is None else "repaired" if repairs else "used",
-        reason=reason or "; ".join(repairs),
-        layout_split=file.layout_split,
-    )
-
-
-def _repairs(decoded: Decoded, *, path: str) -> Sequence[str]:
-    extension = PurePosixPath(path).suffix
-    if not has_image_name(path) or extension.lower() in EXTENSIONS[decoded.format]:
-        return decoded.repairs
-    return (f"{decoded.format} file named {extension}", *decoded.repairs)
-
-
-def _reason(text: str, *, path: str) -> str:
-    """Tell what was never meant as a photo (LICENSE, notes.abc) from a photo that is lost."""
-    if text.startswith(NOT_IMAGE) and not has_image_name(path):
-        return f"{NOT_IMAGE} ({PurePosixPath(path).suffix.lower() or 'no extension'})"
-    return text

@@ -1,7 +1,8 @@
-"""A split that the user brings: a CSV that says for each photo on which side it stands.
+"""A split that the user brings: folders, or a CSV that says on which side each photo stands.
 
-In: a CSV with the columns path and split, and label if wanted. Out: the split of each path.
-Not covered: duplicates across its sides, which `splits` deals with; whether it is a good one.
+In: folders named train and test, or a CSV with the columns path and split, and label if wanted.
+Out: the split of each path.
+Not covered: photos that give each other away across its sides (`leaks`); whether it is a good one.
 """
 
 import csv
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from fieldmark.base.errors import SplitError
 from fieldmark.data.catalog import Catalog
+from fieldmark.data.split_table import TEST
 
 SPLIT_NAMES = {
     "train": "train",
@@ -23,6 +25,25 @@ SPLIT_NAMES = {
 """What the sides may be called in the file, in any case, and what each means."""
 
 _SHOWN = 3
+
+
+def given_sides(catalog: Catalog, split_file: Path | None = None) -> dict[str, str]:
+    """Return the side that the user has given to each photo, by path; nothing where none is given.
+
+    Args:
+        catalog: the photos.
+        split_file: a CSV, which comes before a split by folders; photos that it does not list have
+            no side.
+
+    Raises:
+        SplitError: the file is not valid, does not fit the folder or holds no test photo.
+    """
+    if split_file is None:
+        return {row.path: row.layout_split for row in catalog.usable if row.layout_split}
+    sides = read_split_file(split_file, catalog)
+    if TEST not in sides.values():
+        raise SplitError(f"The split file {split_file} has no test photo. Mark some as test.")
+    return sides
 
 
 def read_split_file(path: Path, catalog: Catalog) -> dict[str, str]:

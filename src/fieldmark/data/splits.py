@@ -1,44 +1,75 @@
 """Which photos are learned from, which choose among models, and which are kept for the end.
 
-In: a catalog, and fractions, or a split already made: by folders or in a file. Out: `Splits`, in
-which no photo stands on two sides, nor an exact copy of it.
-Not covered: near-duplicates; only files with the same bytes are kept together.
+In: a catalog, what belongs together, and fractions, or a split already made: by folders or in a
+file. Out: `Splits`, in which no group stands on two sides: no copy of a photo, no near-duplicate,
+none of the user's groups.
+Not covered: finding near-duplicates (`audit`).
 """
 
-import csv
+import hashlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal, get_args
 
-from fieldmark.base.errors import RecipeError, RunError, SplitError
-from fieldmark.base.files import write_csv
+from fieldmark.base.errors import RecipeError
 from fieldmark.data.catalog import Catalog, CatalogRow
-from fieldmark.data.split_file import read_split_file
+from fieldmark.data.coverage import note_gaps, require_coverage, require_testable
+from fieldmark.data.group_by import note_groups, read_groups
+from fieldmark.data.groups import find_groups
+from fieldmark.data.leaks import Leak, find_leaks, note_kept, note_left_out, require_learnable
+from fieldmark.data.split_file import given_sides
+from fieldmark.data.split_table import (
+    TEST,
+    TRAIN,
+    VALIDATION,
+    SplitRow,
+    Splits,
+    read_splits,
+    write_splits,
+)
 from fieldmark.data.stratify import Group, carve
 
-TRAIN, VALIDATION, TEST = "train", "validation", "test"
-_SPLITS = (TRAIN, VALIDATION, TEST)
-HEADER = ("path", "label", "split", "group")
+__all__ = [
+    "TEST",
+    "TRAIN",
+    "VALIDATION",
+    "SplitConfig",
+    "SplitRow",
+    "Splits",
+    "make_splits",
+    "naive_splits",
+    "read_splits",
+    "write_splits",
+]
+
 GROUP_DIGITS = 12
 """Hexadecimal digits of the SHA-256 that name a group: 48 bits, enough for millions of photos."""
 
 NOT_LISTED = "not in the split file"
 
-_SHOWN = 10
+Leaks = Literal["exclude", "keep"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SplitConfig:
-    """How the photos are divided, where no split is given."""
+    """How the photos are divided."""
 
     test: float = 0.2
-    """Share of the photos kept for the evaluation, in (0, 1)."""
+    """Share of the photos kept for the evaluation, in (0, 1), where no split is given."""
     validation: float = 0.1
-    """Share of the photos for choosing among models, in (0, 1). Of all photos; where the test
-    photos are given, of the training photos."""
+    """Share of the photos for choosing among models, in (0, 1), where none are given. Of all
+    photos; where the test photos are given, of the training photos."""
     seed: int = 0
     """Another seed, another division; 0 or more."""
+    group_by: None | str = None  # noqa: RUF036 - a recipe's "none" would be taken as text
+    """Photos that must stay on one side, such as those of a burst, a patient or a video: a regular
+    expression that is searched in each path and whose first pair of brackets, or else the whole
+    match, names the group; or FILE.csv:COLUMN. None: only copies and near-duplicates."""
+    leaks: Leaks = "exclude"
+    """What becomes of training photos whose group also stands in validation or test of a split
+    already made, and of validation photos whose group stands in test: left out, or kept."""
 
     def __post_init__(self) -> None:
         for name, value in (("split.test", self.test), ("split.validation", self.validation)):
@@ -53,207 +84,131 @@ class SplitConfig:
             )
         if isinstance(self.seed, bool) or not isinstance(self.seed, int) or self.seed < 0:
             raise RecipeError(f"split.seed is {self.seed!r}: give a whole number, 0 or more.")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SplitRow:
-    """Where one photo stands."""
-
-    path: str
-    """Relative to the folder of photos, with forward slashes."""
-    label: str
-    """Its class."""
-    split: str
-    """train, validation or test."""
-    group: str
-    """The same for photos that are kept together: the first digits of their SHA-256."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Splits:
-    """The side of every photo that takes part."""
-
-    rows: tuple[SplitRow, ...]
-    """One a photo, sorted by path."""
-    notes: tuple[str, ...] = ()
-    """What the user should know of how the split came about; not kept in the file."""
-    num_duplicates_excluded: int = 0
-    """Photos left out because the same bytes stand on another side of a given split."""
-
-    def paths(self, split: str) -> tuple[str, ...]:
-        """Return the paths of one side, sorted."""
-        return tuple(row.path for row in self.rows if row.split == split)
-
-    def labels(self, split: str) -> tuple[str, ...]:
-        """Return the classes of one side's photos, in the order of `paths`."""
-        return tuple(row.label for row in self.rows if row.split == split)
-
-    def counts(self) -> dict[str, int]:
-        """Return the number of photos on each side, all three of them."""
-        counted = Counter(row.split for row in self.rows)
-        return {split: counted[split] for split in _SPLITS}
-
-    def class_counts(self) -> dict[str, dict[str, int]]:
-        """Return the number of photos on each side for each class, sorted by name."""
-        counted = Counter((row.label, row.split) for row in self.rows)
-        labels = sorted({row.label for row in self.rows})
-        return {label: {split: counted[label, split] for split in _SPLITS} for label in labels}
+        if self.group_by is not None and not (
+            isinstance(self.group_by, str) and self.group_by.strip()
+        ):
+            raise RecipeError(
+                f"split.group_by is {self.group_by!r}: give a regular expression that is searched "
+                "in the path, such as 'patient-[0-9]+', or FILE.csv:COLUMN; or leave it out."
+            )
+        if self.leaks not in get_args(Leaks):
+            raise RecipeError(
+                f"split.leaks is {self.leaks!r}; allowed: {', '.join(get_args(Leaks))}."
+            )
 
 
 def make_splits(
-    catalog: Catalog, config: SplitConfig, *, split_file: Path | None = None
+    catalog: Catalog,
+    config: SplitConfig,
+    *,
+    split_file: Path | None = None,
+    together: Sequence[Sequence[str]] = (),
+    grouped_by: Mapping[str, str] | None = None,
 ) -> tuple[Splits, Catalog]:
-    """Divide the usable photos into train, validation and test.
+    """Divide the usable photos into train, validation and test, group by group.
 
     A split file comes first, then a split by folders, then the fractions of `config`. What a given
-    split lacks is carved out of its training photos, class by class: validation, and for folders
-    (train and validation alone) test, too. A photo whose bytes also stand on another side of a
-    given split is left out of training, or else of validation.
+    split lacks is carved out of its training photos: validation, and for folders (train and
+    validation alone) test, too. Photos of a given split whose group also stands on a later side are
+    left out first, unless `config.leaks` is "keep".
 
     Args:
         catalog: the photos.
-        config: the fractions and the seed for what is not given.
+        config: the fractions and the seed for what is not given, and what to do about leaks.
         split_file: a CSV with the columns path and split; photos that it does not list are left
             out.
+        together: groups of paths that must not be torn apart, such as near-duplicates; photos with
+            the same bytes never are.
+        grouped_by: the user's group of a path; None: read as `config.group_by` says.
 
     Returns:
         The splits, and the catalog without the photos that had to be left out.
 
     Raises:
-        SplitError: where a side is empty, a class has nothing to learn from, or the file does not
-            fit the folder.
+        SplitError: where a side is empty, a class has nothing to learn from, or the file or
+            `config.group_by` does not fit the folder.
     """
+    if config.group_by is not None and grouped_by is None:
+        grouped_by = read_groups(config.group_by, catalog)
+    given = given_sides(catalog, split_file)
     notes: list[str] = []
-    given = {row.path: row.layout_split for row in catalog.usable if row.layout_split}
-    if split_file is not None:
-        given = read_split_file(split_file, catalog)
-        unlisted = [row.path for row in catalog.usable if row.path not in given]
+    if unlisted := [row.path for row in catalog.usable if given and row.path not in given]:
         catalog = catalog.exclude(dict.fromkeys(unlisted, NOT_LISTED))
-        if unlisted:
-            notes.append(f"{len(unlisted):,} photos are not in the split file and are left out.")
-        if TEST not in given.values():
-            raise SplitError(f"The split file {split_file} has no test photo. Mark some as test.")
-    copies = _copies_across(catalog.usable, given)
-    catalog = catalog.exclude(copies)
-    if copies:
-        notes.append(f"{len(copies):,} photos are left out: the same bytes stand on another side.")
-    rows = catalog.usable
-    sides = {path: split for path, split in given.items() if path not in copies}
-    sides |= _carved(rows, sides, config=config)
-    table = tuple(
-        SplitRow(
-            path=row.path,
-            label=row.label,
-            split=sides.get(row.path, TRAIN),
-            group=row.sha256[:GROUP_DIGITS],
-        )
-        for row in rows
-    )
-    splits = Splits(rows=table, num_duplicates_excluded=len(copies))
-    _require_both_sides(splits, is_given=bool(given))
-    return replace(splits, notes=(*notes, *_gaps(splits))), catalog
+        notes.append(f"{len(unlisted):,} photos are not in the split file and are left out.")
+    if grouped_by is not None:
+        notes += note_groups(catalog, grouped_by)
+    groups = find_groups(catalog, together=together, grouped_by=grouped_by)
+    leaks: dict[str, Leak] = {}
+    if given and config.leaks == "exclude":
+        rows = catalog.usable
+        leaks = find_leaks(rows, given, groups, together=together, grouped_by=grouped_by)
+        require_learnable(leaks, rows=rows, sides=given)
+        catalog = catalog.exclude({path: leak.reason for path, leak in leaks.items()})
+        notes += note_left_out(leaks.values())
+    splits = _divide(catalog.usable, given, groups, config=config)
+    require_coverage(splits)
+    if not given:
+        require_testable(splits, contents={row.path: row.sha256 for row in catalog.usable})
+    if config.leaks == "keep":
+        notes += note_kept(splits.sides(), groups)
+    splits = replace(splits, num_duplicates_excluded=len(leaks), grouped_by=config.group_by)
+    return replace(splits, notes=(*notes, *note_gaps(splits))), catalog
 
 
-def _copies_across(rows: Sequence[CatalogRow], given: Mapping[str, str]) -> dict[str, str]:
-    """Return why to leave out each photo whose bytes also stand on a side nearer to the end."""
-    kept: dict[str, CatalogRow] = {}
-    for row in rows:
-        known = kept.setdefault(row.sha256, row)
-        if given and _SPLITS.index(given[row.path]) > _SPLITS.index(given[known.path]):
-            kept[row.sha256] = row
-    return {
-        row.path: f"same bytes as {kept[row.sha256].path}, a {given[kept[row.sha256].path]} photo"
-        for row in rows
-        if given and given[row.path] != given[kept[row.sha256].path]
-    }
+def naive_splits(
+    catalog: Catalog, config: SplitConfig, *, split_file: Path | None = None
+) -> Splits:
+    """Divide the photos as a tool would that knows nothing of groups, to compare with.
 
+    Each photo is drawn by its path and the seed alone, with the fractions and the rules for small
+    classes of `make_splits`; a split already made is kept as it is.
 
-def _carved(
-    rows: Sequence[CatalogRow], sides: Mapping[str, str], *, config: SplitConfig
-) -> dict[str, str]:
-    """Return the side of the photos taken out of training, for the sides that are not given."""
-    asked = {TEST: config.test, VALIDATION: config.validation}
-    fractions = {name: share for name, share in asked.items() if name not in sides.values()}
-    pool = [row for row in rows if sides.get(row.path, TRAIN) == TRAIN]
-    parts = carve(_groups(pool), fractions, seed=config.seed)
-    return {row.path: parts[row.sha256] for row in pool if row.sha256 in parts}
+    Args:
+        catalog: the photos, before `make_splits` has left any out.
+        config: the fractions and the seed.
+        split_file: as in `make_splits`.
 
-
-def _groups(rows: Sequence[CatalogRow]) -> list[Group]:
-    """Put photos with the same bytes together, under the class that most of them have."""
-    labels: dict[str, Counter[str]] = {}
-    for row in rows:
-        labels.setdefault(row.sha256, Counter())[row.label] += 1
-    return [
-        Group(
-            digest=digest,
-            label=min(counted, key=lambda label: (-counted[label], label)),
-            num_photos=counted.total(),
-        )
-        for digest, counted in labels.items()
-    ]
-
-
-def _require_both_sides(splits: Splits, *, is_given: bool) -> None:
-    """Refuse a split from which nothing can be learned, or nothing be said of the result."""
-    for side in (TRAIN, TEST):
-        if not splits.paths(side):
-            raise SplitError(f"No photo is left for {side}. Add photos, or change the split.")
-    counts = splits.class_counts()
-    if unlearned := [label for label, of in counts.items() if not of[TRAIN]]:
-        raise SplitError(
-            f"No training photo of {_named(unlearned)}, though there are photos of it on other "
-            "sides. Add some to the training photos, or remove the class."
-        )
-    if not is_given and (untested := [label for label, of in counts.items() if not of[TEST]]):
-        raise SplitError(
-            f"All photos of {_named(untested)} are copies of one, so none is left to test with. "
-            "Add different photos, or remove the class."
-        )
-
-
-def _gaps(splits: Splits) -> list[str]:
-    """Say which classes are missing on a side."""
-    counts = splits.class_counts()
-    return [
-        f"No {side} photo of {_named(missing)}: too few photos, or the split gives it none."
-        for side in (VALIDATION, TEST)
-        if (missing := [label for label, of in counts.items() if not of[side]])
-    ]
-
-
-def _named(labels: Sequence[str]) -> str:
-    more = len(labels) - _SHOWN
-    told = ", ".join(f"'{label}'" for label in labels[:_SHOWN])
-    return told + (f" and {more:,} more classes" if more > 0 else "")
-
-
-def write_splits(path: Path, splits: Splits) -> None:
-    """Write the rows as CSV, atomically."""
-    rows = ((row.path, row.label, row.split, row.group) for row in splits.rows)
-    write_csv(path, header=HEADER, rows=rows)
-
-
-def read_splits(path: Path) -> Splits:
-    """Read what `write_splits` wrote; the notes are not in the file.
+    Returns:
+        Every photo as a group of its own, without notes.
 
     Raises:
-        RunError: where the file is missing or a line of it is not valid.
+        SplitError: the split file does not fit the folder.
     """
-    try:
-        with path.open(encoding="utf-8", newline="") as stream:
-            return Splits(rows=tuple(_read_rows(csv.reader(stream), path=path)))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise RunError(f"{path} cannot be read: {error}. Run the training again.") from error
+    given = given_sides(catalog, split_file)
+    rows = [row for row in catalog.usable if not given or row.path in given]
+    alone = {row.path: hashlib.sha256(row.path.encode()).hexdigest() for row in rows}
+    return _divide(rows, given, alone, config=config)
 
 
-def _read_rows(lines: Iterator[list[str]], *, path: Path) -> Iterator[SplitRow]:
-    if tuple(next(lines, ())) != HEADER:
-        raise RunError(f"{path} is not a table of splits: it must begin {','.join(HEADER)}.")
-    for number, line in enumerate(lines, start=2):
-        if len(line) != len(HEADER) or line[2] not in _SPLITS:
-            raise RunError(
-                f"{path}, row {number}: {','.join(line)!r} is not {','.join(HEADER)} with a split "
-                f"out of {', '.join(_SPLITS)}. Run the training again."
+def _divide(
+    rows: Sequence[CatalogRow],
+    given: Mapping[str, str],
+    groups: Mapping[str, str],
+    *,
+    config: SplitConfig,
+) -> Splits:
+    """Keep the sides that are given and carve the others out of training."""
+    sides = {row.path: given.get(row.path, TRAIN) for row in rows}
+    asked = {TEST: config.test, VALIDATION: config.validation}
+    fractions = {side: share for side, share in asked.items() if side not in sides.values()}
+    pool = [row for row in rows if sides[row.path] == TRAIN]
+    parts = carve(_group_up(pool, groups), fractions, seed=config.seed)
+    sides |= {row.path: parts[groups[row.path]] for row in pool if groups[row.path] in parts}
+    return Splits(
+        rows=tuple(
+            SplitRow(
+                path=row.path,
+                label=row.label,
+                split=sides[row.path],
+                group=groups[row.path][:GROUP_DIGITS],
             )
-        yield SplitRow(path=line[0], label=line[1], split=line[2], group=line[3])
+            for row in rows
+        )
+    )
+
+
+def _group_up(rows: Sequence[CatalogRow], groups: Mapping[str, str]) -> list[Group]:
+    labels: dict[str, Counter[str]] = {}
+    for row in rows:
+        labels.setdefault(groups[row.path], Counter())[row.label] += 1
+    return [Group(digest=digest, labels=counted) for digest, counted in labels.items()]

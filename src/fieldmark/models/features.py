@@ -1,13 +1,11 @@
 """Features of photos, computed once and kept in the user's cache.
 
-In: a `Predictor`, pixels and each photo's SHA-256. Out: features_NF.
+In: a `Predictor`, pixels and each photo's SHA-256. Out: `CachedFeatures`.
 They are kept by what they derive from (the weights, the preprocessing, the arithmetic), photo by
 photo, so that a changed recipe or a grown folder computes only what is new.
 """
 
 import hashlib
-import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -18,12 +16,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from fieldmark.base.cache import cache_folder, digest_of
 from fieldmark.base.files import write_bytes
 from fieldmark.models.classifier import Classifier
 from fieldmark.models.inference import Predictor
 
-CACHE_VARIABLE = "FIELDMARK_CACHE"
-"""Environment variable that names another folder for the cache."""
 CACHE_VERSION = 1
 """Raised whenever the same inputs would give other features."""
 COMPUTED_BY = ("torch", "timm", "pillow")
@@ -41,14 +38,6 @@ class CachedFeatures:
     num_reused: int
 
 
-def cache_folder() -> Path:
-    """Return the folder of the cache: FIELDMARK_CACHE, or `fieldmark` in the user's cache."""
-    if chosen := os.environ.get(CACHE_VARIABLE):
-        return Path(chosen).expanduser()
-    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser() / "fieldmark"
-
-
 def features_key(classifier: Classifier, *, weights_sha256: str, device: torch.device) -> str:
     """Return 32 hexadecimal digits that name everything that the features depend on."""
     architecture = classifier.architecture
@@ -64,36 +53,58 @@ def features_key(classifier: Classifier, *, weights_sha256: str, device: torch.d
         "versions": {name: version(name) for name in COMPUTED_BY},
         "device": _arithmetic(device),
     }
-    text = json.dumps(depends_on, sort_keys=True)
-    return hashlib.sha256(text.encode("utf-8")).hexdigest()[:32]
+    return digest_of(depends_on)
 
 
-def cached_features(
-    predictor: Predictor,
-    pixels_MHWC: NDArray[np.uint8],
-    *,
-    sha256s: Sequence[str],
-    key: str,
-    on_batch: Callable[[int], None],
-) -> CachedFeatures:
-    """Return the features of photos, computing those that are not in the cache.
+class FeatureCache:
+    """The features kept under one key, read once."""
 
-    `sha256s` are the digests of the photos' files, in the order of `pixels_MHWC`. A cache file
-    that cannot be read is computed anew; one that cannot be written is done without.
-    """
-    path = cache_folder() / "features" / f"{key}.safetensors"
-    known = _read(path)
-    new = np.array([i for i, digest in enumerate(sha256s) if digest not in known], dtype=np.int64)
-    num_reused = len(sha256s) - len(new)
-    on_batch(num_reused)
-    if len(new):
-        computed = predictor.features(pixels_MHWC, rows_N=new, on_batch=on_batch)
-        known |= {sha256s[i]: row for i, row in zip(new, computed, strict=True)}
-        _write(path, known)
-    if not sha256s:
-        return CachedFeatures(features_NF=predictor.features(pixels_MHWC), num_reused=0)
-    features_NF = np.stack([known[digest] for digest in sha256s])
-    return CachedFeatures(features_NF=features_NF, num_reused=num_reused)
+    def __init__(self, key: str) -> None:
+        """Read what is kept under `key` (see `features_key`); a damaged file counts as empty."""
+        self._path = cache_folder() / "features" / f"{key}.safetensors"
+        self._known = _read(self._path)
+
+    def __contains__(self, sha256: object) -> bool:
+        return sha256 in self._known
+
+    @property
+    def known(self) -> frozenset[str]:
+        """The SHA-256 of the photos whose features are kept."""
+        return frozenset(self._known)
+
+    def features(
+        self,
+        predictor: Predictor,
+        pixels_MHWC: NDArray[np.uint8],
+        *,
+        sha256s: Sequence[str],
+        rows_N: NDArray[np.int64] | None = None,
+        on_batch: Callable[[int], None],
+    ) -> CachedFeatures:
+        """Return the features of photos, computing those that are not known yet.
+
+        Args:
+            predictor: computes them.
+            pixels_MHWC: uint8.
+            sha256s: the digests of the files of the photos wanted.
+            rows_N: where their pixels are; None: in the order of `sha256s`. Not looked at for
+                photos whose features are known.
+            on_batch: told how many photos are done.
+
+        A cache that cannot be written is done without.
+        """
+        new = np.array([i for i, sha256 in enumerate(sha256s) if sha256 not in self], np.int64)
+        num_reused = len(sha256s) - len(new)
+        on_batch(num_reused)
+        if len(new):
+            rows = new if rows_N is None else rows_N[new]
+            computed = predictor.features(pixels_MHWC, rows_N=rows, on_batch=on_batch)
+            self._known |= {sha256s[i]: row for i, row in zip(new, computed, strict=True)}
+            _write(self._path, self._known)
+        if not sha256s:
+            return CachedFeatures(features_NF=predictor.features(pixels_MHWC[:0]), num_reused=0)
+        features_NF = np.stack([self._known[sha256] for sha256 in sha256s])
+        return CachedFeatures(features_NF=features_NF, num_reused=num_reused)
 
 
 def _arithmetic(device: torch.device) -> str:

@@ -7,18 +7,22 @@ Not covered: thumbnails (`thumbnails`), figures (`figures`), wording and layout 
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from fieldmark.audit.findings import Audit
 from fieldmark.base.run_folder import RunFolder, read_run_json
-from fieldmark.data.catalog import Catalog, read_catalog
+from fieldmark.data.catalog import Catalog, CatalogRow, read_catalog
+from fieldmark.evaluation.comparisons import Comparisons, read_comparisons
 from fieldmark.evaluation.evaluation import Evaluation
+from fieldmark.evaluation.intervals import Estimate
 from fieldmark.evaluation.predictions import Predictions, read_predictions
 from fieldmark.report.entries import (
     Block,
-    ClassCount,
+    ClassScore,
     Epoch,
     FileNote,
     Layer,
@@ -26,11 +30,14 @@ from fieldmark.report.entries import (
     MixUp,
     Photo,
     Photos,
-    ReportContent,
     RunFacts,
+    Score,
     Setting,
     Strength,
 )
+from fieldmark.report.findings import FindingsContent, findings_content
+from fieldmark.report.network import group_layers, read_layers
+from fieldmark.report.photos import class_counts, samples_of
 from fieldmark.report.run_files import (
     is_true,
     number,
@@ -41,16 +48,44 @@ from fieldmark.report.run_files import (
     whole,
 )
 from fieldmark.report.scores import class_scores, scores
+from fieldmark.report.shortcuts import ShortcutContent, shortcut_content
 
 MAX_MISTAKES = 24
 """As many as are looked at with care; a multiple of 2, 3 and 4, so that rows come out full."""
 
-MAX_SAMPLES_PER_CLASS = 6
-MAX_SAMPLES = 150
-"""Keeps the sample thumbnails of a run with many classes under about 0.7 MB."""
+SHORTCUTS = "FM601"
+"""The finding whose evidence has a section of its own."""
 
-DIVIDED_SHARE = 0.75
-"""A top-level name that holds more of the layers than this says little; it is divided once."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportContent:
+    """Everything that the page shows."""
+
+    title: str
+    run: RunFacts
+    num_test: int
+    classes: tuple[str, ...]
+    accuracy: Estimate
+    scores: tuple[Score, ...]
+    class_scores: tuple[ClassScore, ...]
+    confusion: tuple[tuple[int, ...], ...]
+    """Counts of test photos: rows are true classes, columns predicted ones."""
+    mix_ups: tuple[MixUp, ...]
+    photos: Photos
+    settings: tuple[Setting, ...]
+    turn_upright: bool
+    """Whether the run turned photos as their metadata says, so that thumbnails do the same."""
+    layers: tuple[Layer, ...]
+    blocks: tuple[Block, ...]
+    epochs: tuple[Epoch, ...]
+    strengths: tuple[Strength, ...]
+    mistakes: tuple[Mistake, ...]
+    num_mistakes: int
+    findings: FindingsContent | None
+    """What the audit of the photos found; None where the run made none."""
+    shortcuts: ShortcutContent | None
+    """How far cues go that are not the subject; None where that was not measured."""
+    comparisons: Comparisons
 
 
 def read_content(run: Path) -> ReportContent:
@@ -65,8 +100,11 @@ def read_content(run: Path) -> ReportContent:
     evaluation = Evaluation.from_json(read_json(folder.evaluation_json))
     predictions = read_predictions(folder.predictions_csv).of_split(evaluation.split)
     catalog = read_catalog(folder.catalog_csv, root=Path(facts.photos))
+    splits = read_table(folder.splits_csv, columns=("path", "label", "split", "group"))
+    sides = {row["path"]: row["split"] for row in splits}
+    audit = read_audit(folder)
     resolved = read_toml(folder.resolved_toml)
-    layers = _layers(folder.layers_csv)
+    layers = read_layers(folder.layers_csv)
     mistakes = find_mistakes(predictions, digests={row.path: row.sha256 for row in catalog.usable})
     return ReportContent(
         title=Path(facts.photos or run).name,
@@ -78,7 +116,7 @@ def read_content(run: Path) -> ReportContent:
         class_scores=class_scores(evaluation),
         confusion=evaluation.confusion,
         mix_ups=_mix_ups(evaluation),
-        photos=_photos(catalog, splits=folder.splits_csv),
+        photos=_photos(catalog, splits=splits),
         settings=list_settings(resolved),
         turn_upright=resolved.get("data", {}).get("orientation") != "stored",
         layers=layers,
@@ -87,7 +125,29 @@ def read_content(run: Path) -> ReportContent:
         strengths=_strengths(folder.probe_csv),
         mistakes=mistakes[:MAX_MISTAKES],
         num_mistakes=len(mistakes),
+        findings=_findings(audit, rows=catalog.rows, sides=sides) if audit else None,
+        shortcuts=(
+            shortcut_content(audit.shortcuts, classifier=evaluation.accuracy) if audit else None
+        ),
+        comparisons=read_comparisons(run),
     )
+
+
+def read_audit(folder: RunFolder) -> Audit | None:
+    """Return what was found in the photos; None for a run that made no audit.
+
+    Raises:
+        RunError: findings.json is malformed or of a newer schema.
+    """
+    path = folder.findings_json
+    return Audit.from_json(read_json(path), where=str(path)) if path.is_file() else None
+
+
+def _findings(
+    audit: Audit, *, rows: Sequence[CatalogRow], sides: Mapping[str, str]
+) -> FindingsContent:
+    elsewhere = {SHORTCUTS: "shortcuts"} if audit.shortcuts else {}
+    return findings_content(audit, rows=rows, sides=sides, elsewhere=elsewhere)
 
 
 def find_mistakes(predictions: Predictions, *, digests: Mapping[str, str]) -> tuple[Mistake, ...]:
@@ -113,38 +173,6 @@ def list_settings(resolved: Mapping[str, Any]) -> tuple[Setting, ...]:
         if section != "reasons" and isinstance(values, dict)
         for key, value in values.items()
     )
-
-
-def group_layers(layers: Sequence[Layer]) -> tuple[Block, ...]:
-    """Group leaf layers by the top of their dotted name, in the order of the network.
-
-    `layer1.0.conv1` belongs to `layer1`. Where one top holds nearly all layers, as `backbone`
-    may, its next level is used and the top itself is left out of the names.
-    """
-    tops = Counter(layer.name.partition(".")[0] for layer in layers)
-    divided = {top for top, times in tops.items() if times > DIVIDED_SHARE * len(layers)}
-    groups: dict[str, list[Layer]] = {}
-    for layer in layers:
-        top, _, below = layer.name.partition(".")
-        inner = below.partition(".")[0]
-        is_divided = top in divided and inner and inner not in tops
-        groups.setdefault(inner if is_divided else top, []).append(layer)
-    return tuple(
-        Block(
-            name=name,
-            num_layers=len(members),
-            output_shape=members[-1].output_shape,
-            parameters=sum(layer.parameters for layer in members),
-            trainable_parameters=sum(layer.trainable_parameters for layer in members),
-        )
-        for name, members in groups.items()
-    )
-
-
-def pick_evenly(items: Sequence[Photo], *, num: int) -> tuple[Photo, ...]:
-    """Return up to `num` items spread evenly over the sequence, the first always among them."""
-    num = min(num, len(items))
-    return tuple(items[i * len(items) // num] for i in range(num))
 
 
 def _run_facts(facts: Mapping[str, Any]) -> RunFacts:
@@ -184,31 +212,17 @@ def _mix_ups(evaluation: Evaluation) -> tuple[MixUp, ...]:
     )
 
 
-def _photos(catalog: Catalog, *, splits: Path) -> Photos:
-    rows = read_table(splits, columns=("path", "label", "split", "group"))
-    tally = Counter((row["label"], row["split"]) for row in rows)
-    groups = Counter(row["group"] for row in rows if row["group"])
-    names = sorted({row["label"] for row in rows})
-    by_class: dict[str, list[Photo]] = {name: [] for name in names}
-    for row in catalog.usable:
-        by_class.setdefault(row.label, []).append(Photo(path=row.path, sha256=row.sha256))
-    per_class = max(1, min(MAX_SAMPLES_PER_CLASS, MAX_SAMPLES // max(1, len(names))))
+def _photos(catalog: Catalog, *, splits: Sequence[Mapping[str, str]]) -> Photos:
+    groups = Counter(row["group"] for row in splits if row["group"])
     return Photos(
         num_met=len(catalog.rows),
         num_used=len(catalog.usable),
         repaired=_notes(catalog, status="repaired"),
         excluded=_notes(catalog, status="excluded"),
-        counts=tuple(
-            ClassCount(
-                name=name,
-                train=tally[name, "train"],
-                validation=tally[name, "validation"],
-                test=tally[name, "test"],
-            )
-            for name in names
-        ),
+        counts=class_counts((row["label"], row["split"]) for row in splits),
+        num_groups=len(groups),
         num_grouped=sum(times for times in groups.values() if times > 1),
-        samples={name: pick_evenly(by_class[name], num=per_class) for name in names[:MAX_SAMPLES]},
+        samples=samples_of(catalog),
     )
 
 
@@ -216,27 +230,6 @@ def _notes(catalog: Catalog, *, status: str) -> tuple[FileNote, ...]:
     return tuple(
         FileNote(path=row.path, reason=row.reason) for row in catalog.rows if row.status == status
     )
-
-
-def _layers(path: Path) -> tuple[Layer, ...]:
-    columns = ("name", "type", "output_shape", "parameters", "trainable")
-    return tuple(
-        Layer(
-            name=row["name"],
-            type=row["type"],
-            output_shape=row["output_shape"],
-            parameters=whole(row, "parameters"),
-            trainable_parameters=_trainable(row),
-        )
-        for row in read_optional_table(path, columns=columns)
-    )
-
-
-def _trainable(row: Mapping[str, str]) -> int:
-    """Return how many parameters are learned; the column says yes or no, or how many."""
-    if is_true(row, "trainable"):
-        return whole(row, "parameters")
-    return 0 if row["trainable"].lower() in {"false", "no"} else whole(row, "trainable")
 
 
 def _epochs(path: Path) -> tuple[Epoch, ...]:

@@ -41,11 +41,13 @@ class ClassCount:
     train: int
     validation: int
     test: int
+    elsewhere: int = 0
+    """On no side: where nothing was split, all of them."""
 
     @property
     def total(self) -> int:
         """The number of photos over all splits."""
-        return self.train + self.validation + self.test
+        return self.train + self.validation + self.test + self.elsewhere
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,8 +75,10 @@ class Photos:
     repaired: tuple[FileNote, ...]
     excluded: tuple[FileNote, ...]
     counts: tuple[ClassCount, ...]
+    num_groups: int
+    """Groups that were kept on one side of the split; a photo that stands alone is one."""
     num_grouped: int
-    """Photos that had near-copies and were kept on one side of the split with them."""
+    """Photos in groups of at least two."""
     samples: Mapping[str, tuple[Photo, ...]]
 
 
@@ -175,29 +179,3 @@ class ClassScore:
     precision: Estimate
     recall: Estimate
     f1: Estimate
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReportContent:
-    """Everything that the page shows."""
-
-    title: str
-    run: RunFacts
-    num_test: int
-    classes: tuple[str, ...]
-    accuracy: Estimate
-    scores: tuple[Score, ...]
-    class_scores: tuple[ClassScore, ...]
-    confusion: tuple[tuple[int, ...], ...]
-    """Counts of test photos: rows are true classes, columns predicted ones."""
-    mix_ups: tuple[MixUp, ...]
-    photos: Photos
-    settings: tuple[Setting, ...]
-    turn_upright: bool
-    """Whether the run turned photos as their metadata says, so that thumbnails do the same."""
-    layers: tuple[Layer, ...]
-    blocks: tuple[Block, ...]
-    epochs: tuple[Epoch, ...]
-    strengths: tuple[Strength, ...]
-    mistakes: tuple[Mistake, ...]
-    num_mistakes: int

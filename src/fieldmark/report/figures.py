@@ -12,7 +12,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
-from fieldmark.evaluation.intervals import Estimate
 from fieldmark.report.entries import ClassCount, Epoch, Strength
 from fieldmark.report.svg import (
     POINTS_PER_INCH,
@@ -48,7 +47,6 @@ MIN_PLAIN, MAX_PLAIN = 0.01, 100.0
 """Strengths within are written out, others as powers of ten."""
 
 SPLIT_INKS = {"train": Ink.TRAIN, "validation": Ink.VALIDATION, "test": Ink.TEST}
-WHISKER_WIDTH, WHISKER_HEIGHT = 120, 14
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,23 +125,6 @@ def strength_label(l2: float) -> str:
     raised = str(int(power)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
     factor = "" if digits == "1.0" else f"{digits.removesuffix('.0')}·"
     return f"{factor}10{raised}"
-
-
-def whisker(estimate: Estimate, *, low: float, high: float) -> str:
-    """Draw an estimate's interval as a line and its value as a dot, on a scale from low to high."""
-
-    def place(value: float) -> float:
-        share = (value - low) / (high - low) if high > low else 0.5
-        return 4 + (WHISKER_WIDTH - 8) * min(max(share, 0.0), 1.0)
-
-    start, middle, end = place(estimate.low), place(estimate.value), place(estimate.high)
-    y = WHISKER_HEIGHT // 2
-    return (
-        f'<svg class="whisker" viewBox="0 0 {WHISKER_WIDTH} {WHISKER_HEIGHT}" aria-hidden="true">'
-        f'<path class="scale" d="M4 {y}H{WHISKER_WIDTH - 4}"/>'
-        f'<path class="range" d="M{start:.1f} {y}H{end:.1f}"/>'
-        f'<circle cx="{middle:.1f}" cy="{y}" r="4"/></svg>'
-    )
 
 
 def _epoch_chart(name: str, title: str, *, xs: Sequence[float], lines: Sequence[Line]) -> Chart:

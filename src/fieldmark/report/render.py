@@ -6,38 +6,42 @@ Not covered: what it says (`content`, `scores`, `wording`) and its figures (`fig
 
 import math
 from collections.abc import Iterator, Sequence
-from itertools import groupby
 from pathlib import Path
 from typing import Any
-
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from fieldmark.base.executor import ThreadExecutor
 from fieldmark.base.files import write_text
 from fieldmark.base.run_folder import RunFolder
 from fieldmark.report import figures, wording
-from fieldmark.report.content import read_content
-from fieldmark.report.entries import Epoch, MixUp, Photo, ReportContent, Setting
-from fieldmark.report.matrix import NUM_SHADES, confusion_rows
+from fieldmark.report.content import ReportContent, read_content
+from fieldmark.report.entries import Epoch, Photo
+from fieldmark.report.environment import render_page
+from fieldmark.report.findings import verdict_of
+from fieldmark.report.matrix import confusion_rows
+from fieldmark.report.scales import scale_floor
 from fieldmark.report.thumbnails import Thumbnails, read_thumbnails
 
 SECTIONS = (
     ("result", "Result"),
     ("photos", "Photos"),
+    ("grouping", "What grouping does"),
+    ("labels", "Corrected labels"),
     ("recipe", "Recipe"),
     ("network", "Network"),
     ("curves", "Learning"),
     ("scores", "Scores"),
     ("confusion", "Mix-ups"),
     ("mistakes", "Worst mistakes"),
+    ("shortcuts", "Shortcuts"),
+    ("findings", "Findings"),
     ("provenance", "Provenance"),
 )
-"""Id and title; each id has a template of its name."""
+"""Id and title; each id has a template of its name. Some are left out: see `sections_of`."""
 
-MAX_NOTES = 500
+SHORT_TITLES = {"grouping": "Grouping", "labels": "Labels", "mistakes": "Mistakes"}
+"""As they stand in the bar of links, where room is scarce."""
+
 MAX_COUNT_BARS = 60
-MAX_CLASS_ROWS, FIRST_CLASS_ROWS = 20, 12
-"""Longer tables show the first rows and fold the whole."""
 
 
 def write_report(run: Path) -> Path:
@@ -67,81 +71,46 @@ def write_report(run: Path) -> Path:
 
 
 def photos_shown(content: ReportContent) -> Iterator[Photo]:
-    """Yield the photos that the page shows, the most important first: mistakes, then samples."""
+    """Yield the photos that the page shows, the most important first.
+
+    Those are the mistakes, then the evidence of the findings, then the samples.
+    """
     yield from (mistake.photo for mistake in content.mistakes)
+    if content.findings:
+        yield from content.findings.photos()
     for samples in content.photos.samples.values():
         yield from samples
 
 
+def sections_of(content: ReportContent) -> tuple[tuple[str, str], ...]:
+    """Return the id and title of each section that this run has something to say in."""
+    compared = content.comparisons
+    has = {
+        "findings": content.findings is not None,
+        "shortcuts": content.shortcuts is not None,
+        "grouping": compared.naive_split is not None or compared.given_split is not None,
+        "labels": compared.labels is not None,
+    }
+    return tuple((id_, title) for id_, title in SECTIONS if has.get(id_, True))
+
+
 def render(content: ReportContent, *, thumbnails: Thumbnails) -> str:
     """Return the whole page; the same content and thumbnails give the same text."""
-    template = _environment().get_template("report.html.j2")
-    return template.render(
+    return render_page(
+        "report.html.j2",
         content=content,
         thumbnails=thumbnails,
-        sections=SECTIONS,
-        max_notes=MAX_NOTES,
-        num_shades=NUM_SHADES,
-        max_class_rows=MAX_CLASS_ROWS,
-        first_class_rows=FIRST_CLASS_ROWS,
+        sections=sections_of(content),
+        short_titles=SHORT_TITLES,
+        section_folder="",
+        version=content.run.fieldmark_version,
         **_result(content),
         **_photos(content),
+        **_findings(content),
         **_network(content),
         **_curves(content),
         **_provenance(content),
     )
-
-
-def scale_floor(lows: Sequence[float]) -> float:
-    """Return where a scale of shares that ends at 1 should begin, so that all intervals fit.
-
-    Steps of 5 % from 90 %, of 10 % below, 0 at the least.
-    """
-    low = min(lows, default=0.0)
-    step = 0.05 if low >= 0.9 else 0.1
-    return min(0.95, max(0.0, round(math.floor(low / step + 1e-9) * step, 2)))
-
-
-def scale_ceiling(value: float) -> float:
-    """Return a round number at or above a positive value: 1, 2 or 5 times a power of ten."""
-    if value <= 0:
-        return 1.0
-    power = 10.0 ** math.floor(math.log10(value))
-    return next(step * power for step in (1, 2, 5, 10) if value <= step * power * (1 + 1e-9))
-
-
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("fieldmark.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(
-        percent=lambda share, decimals=1: wording.percent(share, decimals=decimals),
-        interval=wording.interval,
-        count=lambda number, noun, plural=None: wording.count(number, noun, plural=plural),
-        duration=wording.duration,
-        setting=wording.setting,
-        ceiling=scale_ceiling,
-        loss=wording.loss,
-        mix_up=_mix_up,
-        by_section=_by_section,
-        times=lambda shape: shape.replace("x", "×"),
-    )
-    environment.globals["whisker"] = figures.whisker
-    return environment
-
-
-def _mix_up(pair: MixUp) -> str:
-    return wording.mix_up(
-        true=pair.true, predicted=pair.predicted, times=pair.times, support=pair.support
-    )
-
-
-def _by_section(settings: Sequence[Setting]) -> list[tuple[str, list[Setting]]]:
-    return [(name, list(group)) for name, group in groupby(settings, key=lambda s: s.section)]
 
 
 def _result(content: ReportContent) -> dict[str, Any]:
@@ -170,7 +139,21 @@ def _photos(content: ReportContent) -> dict[str, Any]:
             "validation": sum(count.validation for count in counts),
             "test": sum(count.test for count in counts),
         },
-        "samples_per_class": max(map(len, content.photos.samples.values()), default=1),
+    }
+
+
+def _findings(content: ReportContent) -> dict[str, Any]:
+    findings, compared = content.findings, content.comparisons
+    naive, given, labels = compared.naive_split, compared.given_split, compared.labels
+    grouping = [naive.clean, naive.naive] if naive else []
+    grouping += [given.all, given.without_leaked] if given else []
+    relabelling = [labels.before, labels.after] if labels else []
+    return {
+        "verdict": verdict_of(findings) if findings else "",
+        "naive_promise": wording.promise(naive=naive.naive, clean=naive.clean) if naive else "",
+        "label_verdict": wording.telling(labels.difference) if labels else "",
+        "grouping_floor": scale_floor([estimate.low for estimate in grouping]),
+        "labels_floor": scale_floor([estimate.low for estimate in relabelling]),
     }
 
 

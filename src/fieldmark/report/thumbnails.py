@@ -24,8 +24,8 @@ MAX_WIDTH_PX, MAX_HEIGHT_PX = 208, 112
 
 MIN_SHAPE, MAX_SHAPE = 0.7, 1.5
 QUALITY = 78
-MAX_TOTAL_BYTES = 1_500_000
-"""All data URIs together; photos beyond it are left out and counted."""
+MAX_TOTAL_BYTES = 2_000_000
+"""All data URIs of a page together; photos beyond it are left out and counted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +51,8 @@ class Thumbnails:
     """Whether the whole photos folder is out of reach."""
     num_missing: int
     """Photos that are gone or no longer the same file, the folder being there."""
+    num_left_out: int = 0
+    """Photos for which the page had no room."""
 
 
 def read_thumbnails(
@@ -59,29 +61,38 @@ def read_thumbnails(
     *,
     executor: Executor,
     turn_upright: bool = True,
+    max_total_bytes: int = MAX_TOTAL_BYTES,
 ) -> Thumbnails:
     """Read, decode and reduce photos; what cannot be read is counted, never an error.
 
     Args:
         root: The photos folder, or None if it is not known.
-        photos: What to show, the most important first: they are kept when space runs out.
+        photos: What to show, the most important first: they are kept when space runs out, and
+            the rest is not even read.
         executor: Maps over the photos.
         turn_upright: Follow the orientation in the metadata, as the run did or did not.
+        max_total_bytes: The room for all of them together, as data URIs.
     """
     wanted = list({photo.path: photo for photo in photos}.values())
     if root is None or not root.is_dir():
         return Thumbnails(images={}, moved=True, num_missing=len(wanted))
     images: dict[str, Thumbnail] = {}
     total = num_missing = 0
-    read = partial(read_thumbnail, root, turn_upright=turn_upright)
-    made = executor.map(read, wanted)
-    for photo, image in zip(wanted, made, strict=True):
+    made = executor.map(partial(read_thumbnail, root, turn_upright=turn_upright), wanted)
+    for photo, image in zip(wanted, made, strict=False):
         if image is None:
             num_missing += 1
-        elif total + len(image.uri) <= MAX_TOTAL_BYTES:
+        elif total + len(image.uri) > max_total_bytes:
+            break
+        else:
             images[photo.path] = image
             total += len(image.uri)
-    return Thumbnails(images=images, moved=False, num_missing=num_missing)
+    return Thumbnails(
+        images=images,
+        moved=False,
+        num_missing=num_missing,
+        num_left_out=len(wanted) - len(images) - num_missing,
+    )
 
 
 def read_thumbnail(root: Path, photo: Photo, *, turn_upright: bool = True) -> Thumbnail | None:
@@ -96,7 +107,7 @@ def read_thumbnail(root: Path, photo: Photo, *, turn_upright: bool = True) -> Th
         content = (root / place).read_bytes()
         if photo.sha256 and hashlib.sha256(content).hexdigest() != photo.sha256:
             return None
-        image = decode(content, turn_upright=turn_upright).image
+        image = decode(content, turn_upright=turn_upright, reduce_to_px=MAX_WIDTH_PX).image
     except (OSError, DataError):
         return None
     image.thumbnail((MAX_WIDTH_PX, MAX_HEIGHT_PX))

@@ -157,6 +157,59 @@ def expectation(accuracy: Estimate) -> str:
     return f"{opening} about {about} to be named right ({low} to {high})."
 
 
+def points(estimate: Estimate) -> str:
+    """Return a difference of shares in percentage points: `"+0.7 points (0.1 to 1.3)"`."""
+    value, low, high = (100 * part for part in (estimate.value, estimate.low, estimate.high))
+    return f"{_signed(value)} points ({_signed(low)} to {_signed(high)})"
+
+
+def telling(difference: Estimate) -> str:
+    """Say whether a difference can be told from none, by its 95 % interval."""
+    if difference.low > 0:
+        return "The interval lies above zero: the correction helped."
+    if difference.high < 0:
+        return "The interval lies below zero: the correction did harm."
+    return "The interval takes in zero: on this many test photos it cannot be told from no change."
+
+
+def promise(*, naive: Estimate, clean: Estimate) -> str:
+    """Say what a split that tears copies apart would have claimed, beside what is true."""
+    told, true = percent(naive.value), percent(clean.value)
+    if naive.value > clean.value and told != true:
+        return f"A split that ignores copies would have promised {told}; kept apart it is {true}."
+    return (
+        f"A split that ignores copies gives {told}, one that keeps them together {true}: "
+        "here the copies did not flatter the accuracy."
+    )
+
+
+def verdict(severities: Mapping[str, int], *, num_run: int, num_not_run: int) -> str:
+    """Say what was found in a folder, and how much it matters."""
+    names = {"error": "error", "warning": "warning", "info": "remark"}
+    parts = [count(severities[key], name) for key, name in names.items() if severities.get(key)]
+    if not parts:
+        left = f"; {count(num_not_run, 'was', plural='were')} not run" if num_not_run else ""
+        return f"Nothing was found by {count(num_run, 'check')}{left}."
+    found = " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
+    if severities.get("error"):
+        return f"{found}. Until the errors are dealt with, no accuracy can be trusted."
+    if severities.get("warning"):
+        return f"{found}. Nothing forbids training; the warnings are worth a look before it."
+    return f"{found}. Nothing stands in the way of training."
+
+
+def clause(sentence: str) -> str:
+    """Return a sentence as it stands after a colon: without its capital and its full stop."""
+    begins_a_word = sentence[:1].isupper() and sentence[1:2] in " abcdefghijklmnopqrstuvwxyz"
+    text = sentence[:1].lower() + sentence[1:] if begins_a_word else sentence
+    return text.removesuffix(".")
+
+
+def _signed(number: float) -> str:
+    rounded = round(number, 1)
+    return f"{rounded:+.1f}".replace("-", "\u2212") if rounded else "0.0"
+
+
 def mix_up(*, true: str, predicted: str, times: int, support: int) -> str:
     """Say how often one class was taken for another: `"cat taken for dog: 3 of 40 photos"`."""
     return f"{true} taken for {predicted}: {times:,} of {count(support, 'photo')}"

@@ -108,8 +108,14 @@ def fit_probe(
         features_NF=np.concatenate([train.features_NF, validation.features_NF]),
         labels_N=np.concatenate([train.labels_N, validation.labels_N]),
     )
-    ((_, head),) = _heads(both, strengths=(chosen.l2,), num_classes=num_classes)
+    head = fit_head(both, l2=chosen.l2, num_classes=num_classes)
     return Probe(trials=trials, chosen=chosen, head=head)
+
+
+def fit_head(train: Labelled, *, l2: float, num_classes: int) -> LinearHead:
+    """Fit one head with one strength; every class must be among the labels."""
+    ((_, head),) = _heads(train, strengths=(l2,), num_classes=num_classes)
+    return head
 
 
 def choose(trials: Sequence[ProbeTrial]) -> ProbeTrial:

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from fieldmark.base.progress import Progress
 from fieldmark.data.augment import AugmentConfig
 from fieldmark.models.classifier import Classifier
-from fieldmark.models.features import cached_features, features_key
 from fieldmark.models.inference import Predictor
 from fieldmark.training.fit import Epoch, Photos, TrainConfig, fit
 from fieldmark.training.optim import OptimConfig
@@ -26,10 +25,9 @@ from fieldmark.training.probe import Labelled, LinearHead, Probe, ProbeConfig, f
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pictures:
-    """All photos of a run: pixels_MHWC (uint8), the SHA-256 of each file, labels_M (indices)."""
+    """All photos of a run: pixels_MHWC (uint8) and labels_M (indices)."""
 
     pixels_MHWC: NDArray[np.uint8]
-    sha256s: Sequence[str]
     labels_M: NDArray[np.int64]
     rows: Mapping[str, NDArray[np.int64]]
     """Positions of the photos of each split: train, validation and test."""
@@ -52,25 +50,17 @@ class Outcome:
 def train_probe(
     classifier: Classifier,
     pictures: Pictures,
+    features_MF: NDArray[np.float32],
     *,
     config: ProbeConfig,
-    weights_sha256: str,
     device: torch.device,
     progress: Progress,
 ) -> Outcome:
-    """Compute or look up all features, fit the head and set it in `classifier`."""
+    """Fit the head on features of the frozen backbone and set it in `classifier`.
+
+    `features_MF` are those of all photos, in the order of `pictures`.
+    """
     predictor = Predictor(classifier, device=device)
-    progress.start("Features", total=len(pictures.labels_M), unit="photos")
-    cached = cached_features(
-        predictor,
-        pictures.pixels_MHWC,
-        sha256s=pictures.sha256s,
-        key=features_key(classifier, weights_sha256=weights_sha256, device=device),
-        on_batch=progress.advance,
-    )
-    features_MF = cached.features_NF
-    reused = f", {cached.num_reused:,} of them from the cache" if cached.num_reused else ""
-    progress.finish(f"{features_MF.shape[1]:,} a photo, {len(features_MF):,} photos{reused}")
     probe = _search(features_MF, pictures, config, len(classifier.classes), progress)
     _set_head(classifier, probe.chosen.head)
     blind = predictor.logits_of_features(features_MF)

@@ -1,0 +1,168 @@
+"""Labels put right without touching the folder: a CSV that relabels photos or leaves them out.
+
+In: photos with doubtful labels, or the CSV as its user has edited it. Out: the CSV, or the catalog
+with other labels. Its rows say for a photo `relabel` (to the class in new_label) or `exclude`;
+without an action nothing changes.
+Not covered: finding the doubtful ones (`audit`).
+"""
+
+import csv
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from fieldmark.base.errors import DataError, nearest_spelling
+from fieldmark.base.files import write_csv
+from fieldmark.data.catalog import Catalog, CatalogRow
+
+HEADER = ("path", "label", "new_label", "reason", "action")
+RELABEL, EXCLUDE, KEEP = "relabel", "exclude", "keep"
+ACTIONS = (RELABEL, EXCLUDE, KEEP, "")
+"""What the column action may hold, in any case; keep and nothing are the same."""
+
+_SHOWN = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doubt:
+    """A photo whose label may be wrong."""
+
+    path: str
+    label: str
+    """What the folder says."""
+    suggested: str
+    """The class it may be of instead."""
+    reason: str
+    """Why, for the user."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelChange:
+    """One change that the user asks for."""
+
+    path: str
+    label: str
+    """What the folder says."""
+    new_label: str | None
+    """The class it is to count as; None leaves the photo out."""
+
+
+def write_doubts(path: Path, doubts: Iterable[Doubt]) -> None:
+    """Write photos with doubtful labels in the order given, the column action left to the user."""
+    rows = ((one.path, one.label, one.suggested, one.reason, "") for one in doubts)
+    write_csv(path, header=HEADER, rows=rows)
+
+
+def read_changes(path: Path, catalog: Catalog) -> tuple[LabelChange, ...]:
+    """Return the changes that a labels file asks for, in its order.
+
+    Args:
+        path: the CSV, in UTF-8, with the columns path and action, and new_label where a photo is
+            to be relabelled; a column label is checked against the folder. Paths are relative to
+            the folder of photos.
+        catalog: the photos; every one that is to change must be there and usable.
+
+    Raises:
+        DataError: the file cannot be read, a line of it is not valid, or it does not fit the
+            folder.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            lines = list(_read_lines(csv.reader(stream), path=path))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"The labels file {path} cannot be read: {error}.") from error
+    rows = {row.path: row for row in catalog.rows}
+    changes: dict[str, LabelChange] = {}
+    for number, values in lines:
+        where = f"{path}, row {number}"
+        change = _change(values, rows=rows, classes=catalog.classes, where=where)
+        if change is None:
+            continue
+        if change.path in changes:
+            raise DataError(f"{where}: {change.path} is listed twice. Keep one of the rows.")
+        changes[change.path] = change
+    return tuple(changes.values())
+
+
+def apply_changes(catalog: Catalog, changes: Sequence[LabelChange]) -> Catalog:
+    """Return the catalog as if the photos lay in other folders, or were not there."""
+    asked = {change.path: change for change in changes}
+    rows = tuple(
+        _changed(row, asked[row.path]) if row.path in asked else row for row in catalog.rows
+    )
+    return replace(catalog, rows=rows)
+
+
+def _changed(row: CatalogRow, change: LabelChange) -> CatalogRow:
+    if change.new_label is None:
+        return replace(row, status="excluded", reason="excluded by the labels file")
+    told = f"relabelled from {row.label}"
+    reason = f"{row.reason}; {told}" if row.reason else told
+    return replace(row, label=change.new_label, status="repaired", reason=reason)
+
+
+def _read_lines(lines: Iterator[list[str]], *, path: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    header = [name.strip().lower() for name in next(lines, [])]
+    if not {"path", "action"} <= set(header):
+        raise DataError(
+            f"The labels file {path} begins with {','.join(header)!r}. Its first line must name "
+            f"the columns path and action, separated by commas, as in {','.join(HEADER)}."
+        )
+    for number, line in enumerate(lines, start=2):
+        if not line:
+            continue
+        if len(line) != len(header):
+            raise DataError(
+                f"{path}, row {number}: {len(line)} values where the first line names "
+                f"{len(header)} columns."
+            )
+        yield number, dict(zip(header, line, strict=True))
+
+
+def _change(
+    values: Mapping[str, str],
+    *,
+    rows: Mapping[str, CatalogRow],
+    classes: Sequence[str],
+    where: str,
+) -> LabelChange | None:
+    action = values["action"].strip().lower()
+    if action not in ACTIONS:
+        hint = nearest_spelling(action, ACTIONS)
+        raise DataError(
+            f"{where}: the action is {values['action']!r}.{hint} Allowed: relabel, exclude, keep, "
+            "or nothing."
+        )
+    if action in {KEEP, ""}:
+        return None
+    row = _row(values, rows=rows, where=where)
+    if action == EXCLUDE:
+        return LabelChange(path=row.path, label=row.label, new_label=None)
+    new_label = values.get("new_label", "").strip()
+    if new_label not in classes:
+        hint = nearest_spelling(new_label, classes)
+        raise DataError(
+            f"{where}: new_label is {new_label!r}, which is no class of this folder.{hint} "
+            f"Its classes: {', '.join(classes)}."
+        )
+    if new_label == row.label:
+        return None
+    return LabelChange(path=row.path, label=row.label, new_label=new_label)
+
+
+def _row(values: Mapping[str, str], *, rows: Mapping[str, CatalogRow], where: str) -> CatalogRow:
+    photo = values["path"].strip().replace("\\", "/").removeprefix("./")
+    if photo not in rows:
+        raise DataError(
+            f"{where}: there is no {photo or 'path'} in the folder of photos. Paths are relative "
+            f"to it, as in {next(iter(rows), 'cat/1.jpg')}."
+        )
+    row, label = rows[photo], values.get("label", "").strip()
+    if label and label != row.label:
+        raise DataError(
+            f"{where}: {photo} is listed with the label {label!r}, but lies in the folder of "
+            f"{row.label!r}. The file may be of another folder; run 'fieldmark explore' again."
+        )
+    if not row.is_usable:
+        raise DataError(f"{where}: {photo} is not used anyway: {row.reason}. Take the row out.")
+    return row

@@ -1,0 +1,48 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fieldmark.audit.folds import fold_of
+
+GROUPS = st.lists(st.text(max_size=4), min_size=1, max_size=40)
+
+
+@given(groups=GROUPS, num_folds=st.integers(2, 7), seed=st.integers(0, 50))
+def test_a_group_lies_in_one_fold(groups: list[str], num_folds: int, seed: int) -> None:
+    folds_N = fold_of(groups, num_folds=num_folds, seed=seed)
+    assert folds_N.dtype == np.int64
+    assert len(set(zip(groups, folds_N.tolist(), strict=True))) == len(set(groups))
+    assert set(folds_N.tolist()) <= set(range(num_folds))
+
+
+@given(groups=st.lists(st.text(max_size=4), min_size=2, max_size=5, unique=True))
+def test_two_groups_or_more_fill_two_folds_or_more(groups: list[str]) -> None:
+    for seed in range(20):
+        assert len(set(fold_of(groups, num_folds=2, seed=seed).tolist())) == 2
+
+
+def test_a_fold_does_not_change_when_photos_are_added_or_put_in_another_order() -> None:
+    names = [f"photo{i}" for i in range(60)]
+    before = dict(zip(names, fold_of(names, num_folds=5, seed=3).tolist(), strict=True))
+    grown = [*reversed(names), *(f"new{i}" for i in range(40))]
+    after = dict(zip(grown, fold_of(grown, num_folds=5, seed=3).tolist(), strict=True))
+    assert {name: after[name] for name in names} == before
+
+
+def test_folds_are_about_equal_and_differ_by_seed() -> None:
+    names = [f"photo{i}" for i in range(5000)]
+    folds_N = fold_of(names, num_folds=5, seed=0)
+    # A binomial count of 5,000 trials at 1/5 has a standard deviation of 28; this is 5 of them.
+    assert np.abs(np.bincount(folds_N) - 1000).max() < 141
+    same = (folds_N == fold_of(names, num_folds=5, seed=1)).mean()
+    assert 0.15 < same < 0.25
+
+
+def test_a_name_that_is_not_valid_unicode_has_a_fold() -> None:
+    assert len(fold_of(["\udcff.jpg", "b.jpg"], num_folds=2, seed=0)) == 2
+
+
+def test_fewer_than_two_folds_are_refused() -> None:
+    with pytest.raises(ValueError, match="at least 2, met 1"):
+        fold_of(["a"], num_folds=1, seed=0)
