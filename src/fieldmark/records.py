@@ -115,7 +115,7 @@ def describe(record: RunRecord, *, plan: Plan, collected: Collected, progress: P
     for note in splits.notes:
         progress.note(note)
     record.warnings.extend(splits.notes)
-    if left_out := sum(row.is_lost_photo for row in catalog.rows):
+    if left_out := sum(row.is_lost_photo for row in collected.gathered.before.rows):
         what = (
             "1 file that looks like a photo was"
             if left_out == 1

@@ -35,8 +35,10 @@ def found(audit: "Audit | None") -> list[str]:
 
 
 def _told(finding: "Finding") -> str:
+    """Return the first sentence of a finding: at the end of a run, what follows is too much."""
     mark = "ERROR " if finding.severity == "error" else ""
-    return f"{mark}{finding.code} {finding.summary}"
+    first = finding.summary.partition(". ")[0].rstrip(".")
+    return f"{mark}{finding.code} {first}."
 
 
 def _heading(result: "Exploration") -> str:

@@ -109,11 +109,14 @@ def naive_split(
     config: SplitConfig,
     given: Given,
 ) -> NaiveSplit | None:
-    """Compare with a split that ignores copies; None where such a split would leak nothing."""
+    """Compare with a split that ignores copies.
+
+    None where such a split would leak nothing, and where the run's own leaks as well.
+    """
     catalog = collected.gathered.catalog
     naive = naive_splits(catalog, config, split_file=given.split_file)
     leaks = crossing(_learned(naive), groups)
-    if not leaks:
+    if not leaks or crossing(_learned(collected.splits), groups):
         return None
     splits = collected.splits
     clean_N = heads.right(_labels(splits, "train", "validation"), _labels(splits, "test"))

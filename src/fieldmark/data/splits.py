@@ -150,7 +150,7 @@ def make_splits(
     if not given:
         require_testable(splits, contents={row.path: row.sha256 for row in catalog.usable})
     if config.leaks == "keep":
-        notes += note_kept(splits.sides(), groups)
+        notes += note_kept(given, groups)
     splits = replace(splits, num_duplicates_excluded=len(leaks), grouped_by=config.group_by)
     return replace(splits, notes=(*notes, *note_gaps(splits))), catalog
 
