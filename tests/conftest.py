@@ -43,6 +43,34 @@ class Outcome:
     err: str
 
 
+class Recorder:
+    """Progress that keeps its notes, and what came of each stage."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+        self.started: dict[str, tuple[int | None, str]] = {}
+        self.summaries: dict[str, str] = {}
+
+    def start(self, stage: str, *, total: int | None, unit: str) -> None:
+        """Keep what the stage will do."""
+        self.started.pop(stage, None)
+        self.started[stage] = total, unit
+
+    def advance(self, count: int = 1, *, detail: str | None = None) -> None:
+        """Ignore it."""
+
+    def finish(self, summary: str) -> None:
+        """Keep what came of the present stage."""
+        self.summaries[next(reversed(self.started))] = summary
+
+    def note(self, text: str) -> None:
+        """Keep the note."""
+        self.notes.append(text)
+
+    def close(self) -> None:
+        """Ignore it."""
+
+
 @pytest.fixture(scope="session", autouse=True)
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A cache of the session's own, so that no test touches the user's."""
@@ -105,6 +133,21 @@ def finished_quick(tmp_path_factory: pytest.TempPathFactory, train_tiny: TrainTi
 def finished_finetune(tmp_path_factory: pytest.TempPathFactory, train_tiny: TrainTiny) -> Any:
     """A finished run of the recipe finetune; read only."""
     return train_tiny(tmp_path_factory.mktemp("runs") / "finetune", recipe="finetune")
+
+
+@pytest.fixture(scope="session")
+def explored(tmp_path_factory: pytest.TempPathFactory, photos: Path, weights: Path) -> Any:
+    """What exploring the photos gives with the tiny weights; read only."""
+    import fieldmark
+
+    out = tmp_path_factory.mktemp("explored") / "out"
+    return fieldmark.explore(photos, weights=str(weights), out=out)
+
+
+@pytest.fixture
+def recorder() -> Recorder:
+    """Progress that keeps what it is told."""
+    return Recorder()
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -143,6 +144,132 @@ def test_train_hands_every_flag_on(call_main: CallMain, monkeypatch: pytest.Monk
         "--weights none --split-file s.csv --out o --set a.b=1 --set 'c.d=2 3' "
         "--group-by g --labels l.csv --ignore FM203 --ignore FM204",
     }
+
+
+def test_explore_hands_every_flag_on(call_main: CallMain, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: dict[str, Any] = {}
+
+    def explore(photos: Path, **flags: Any) -> None:
+        asked.update(flags, photos=photos)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("fieldmark.workflow.explore", explore)
+    flags = ["--backbone", "resnet18", "--weights", "none", "--split-file", "s.csv", "--out", "o"]
+    more = ["--group-by", "g", "--labels", "l.csv", "--ignore", "FM203", "--set", "a.b=1"]
+    assert call_main("explore", "my photos", *flags, *more).code == 130
+    asked.pop("progress")
+    assert asked == {
+        "photos": Path("my photos"),
+        "backbone": "resnet18",
+        "weights": "none",
+        "split_file": Path("s.csv"),
+        "group_by": "g",
+        "labels": Path("l.csv"),
+        "ignore": ["FM203"],
+        "out": Path("o"),
+        "overrides": ["a.b=1"],
+        "command": "fieldmark explore 'my photos' --backbone resnet18 --weights none "
+        "--split-file s.csv --out o --group-by g --labels l.csv --ignore FM203 --set a.b=1",
+    }
+
+
+@pytest.mark.parametrize("verb", ["explore", "train"])
+def test_without_flags_the_audit_is_whole(
+    verb: str, call_main: CallMain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: dict[str, Any] = {}
+
+    def keep(_: Path, **flags: Any) -> None:
+        asked.update(flags)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(f"fieldmark.workflow.{verb}", keep)
+    assert call_main(verb, "photos").code == 130
+    for name in ("split_file", "group_by", "labels", "out", "weights", "backbone"):
+        assert asked[name] is None
+    assert (asked["ignore"], asked["overrides"]) == ([], [])
+
+
+def test_explore_shows_the_classes_the_findings_and_the_page(
+    call_main: CallMain, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    outcome = call_main("explore", photos, "--weights", "none", "--ignore", "FM601")
+    assert outcome.code == 0
+    lines = outcome.out.splitlines()
+    assert lines[0] == "36 photos of 3 classes"
+    assert sum(line.split()[:2] == ["warning", "FM402"] for line in lines) == 1
+    assert lines[-1] == "Page        runs/explore-001/explore.html"
+    stages = [line.partition(":")[0] for line in outcome.err.splitlines()]
+    assert stages == ["Photos", "Copies", "Audit", "Page"]
+    page = Path("runs/explore-001/explore.html").read_text("utf-8")
+    assert f"fieldmark explore {photos} --weights none --ignore FM601" in page
+
+
+def test_a_photo_under_two_labels_is_told_until_it_is_ignored(
+    call_main: CallMain, photos: Path, weights: Path, tmp_path: Path
+) -> None:
+    root = tmp_path / "photos"
+    shutil.copytree(photos, root)
+    shutil.copy(root / "sky" / "00.png", root / "leaf" / "copy.png")
+    muted = [part for code in ("FM501", "FM502", "FM601") for part in ("--ignore", code)]
+    ignored = [*muted, "--ignore", "FM302"]
+
+    def call(verb: str, flags: list[str], number: int) -> Any:
+        asked = ["--weights", weights if verb == "train" else "none"]
+        out = tmp_path / f"{verb}-{number}"
+        outcome = call_main(verb, root, *asked, "--out", out, *flags)
+        assert outcome.code == 0
+        return outcome
+
+    explored = call("explore", muted, 1).out
+    assert "ERROR    FM302  1 photo lies under two labels" in explored
+    assert f"Labels      {tmp_path / 'explore-1' / 'labels.csv'} lists 2 to look at" in explored
+    trained = call("train", muted, 1).out.splitlines()
+    assert [line for line in trained if "FM302" in line] == [
+        "Found       ERROR FM302 1 photo lies under two labels or more, byte for byte the same."
+    ]
+    assert "Muted: FM302" in call("explore", ignored, 2).out
+    assert "FM302" not in call("train", ignored, 2).out
+
+
+@pytest.mark.parametrize("verb", ["explore", "train"])
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        (["--ignore", "FM32"], "no check 'FM32' to ignore. Did you mean 'FM302'?"),
+        (["--group-by", "("], "not a valid regular expression"),
+        (["--group-by", "gone.csv:patient"], "no table of groups gone.csv"),
+        (["--labels", "gone.csv"], "no labels file gone.csv"),
+    ],
+)
+def test_a_flag_of_the_audit_that_is_wrong_exits_with_2_before_a_photo_is_read(
+    verb: str,
+    flags: list[str],
+    told: str,
+    call_main: CallMain,
+    photos: Path,
+    weights: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    outcome = call_main(verb, photos, "--weights", weights, *flags)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert told in outcome.err
+    assert "Photos:" not in outcome.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_archive_with_its_photos_twice_exits_with_2_and_the_folder_to_give(
+    call_main: CallMain, photos: Path, weights: Path, tmp_path: Path
+) -> None:
+    root = tmp_path / "archive"
+    shutil.copytree(photos, root / "natural_images")
+    shutil.copytree(photos, root / "data" / "natural_images")
+    outcome = call_main("train", root, "--weights", weights, "--out", tmp_path / "run")
+    assert outcome.code == 2
+    assert outcome.err.rstrip().endswith(f"Give {root / 'natural_images'} instead.")
 
 
 def test_evaluate_shows_the_numbers_of_the_run(call_main: CallMain, finished_quick: Run) -> None:

@@ -18,21 +18,22 @@ from fieldmark.collect import Gathered, Given
 from fieldmark.data.catalog import Catalog
 from fieldmark.data.group_by import read_groups
 from fieldmark.data.groups import find_groups
-from fieldmark.data.label_file import Doubt, write_doubts
+from fieldmark.data.label_file import EXCLUDE, RELABEL, Doubt, LabelChange, write_doubts
 from fieldmark.data.split_file import given_sides
-from fieldmark.data.splits import SplitConfig
+from fieldmark.data.splits import SplitConfig, Splits
 
 if TYPE_CHECKING:
     from fieldmark.stages import Embedded
 
-TWO_LABELS = "FM302"
-"""The check for one photo under several labels."""
+UNDER_TWO_LABELS = {"FM302": "the same photo is", "FM304": "nearly the same photo is"}
+"""The checks for one photo under several labels, and how each is told."""
 
 
 def audit_photos(
     gathered: Gathered,
     embedded: "Embedded | None",
     *,
+    splits: Splits | None,
     split: SplitConfig,
     ignore: Sequence[str],
     given: Given,
@@ -44,6 +45,7 @@ def audit_photos(
     Args:
         gathered: the photos.
         embedded: features of all usable ones; None leaves out the checks that need them.
+        splits: how they are divided; None where they cannot be.
         split: how photos without a given side are divided.
         ignore: codes of the checks that are muted.
         given: the user's files.
@@ -59,6 +61,7 @@ def audit_photos(
         cues=gathered.cues,
         duplicates=gathered.duplicates,
         sides=given_sides(catalog, given.split_file),
+        planned=splits.sides() if splits else {},
         split=split,
         groups=groups,
         features_NF=embedded.take(paths) if embedded else None,
@@ -68,31 +71,54 @@ def audit_photos(
     return audit(survey, ignore=ignore, progress=progress)
 
 
-def write_labels(path: Path, audited: Audit, catalog: Catalog) -> int:
-    """Write the photos whose labels are in doubt, the worst first; return how many they are."""
-    doubts = [*_under_two_labels(audited, catalog)]
-    listed = {doubt.path for doubt in doubts}
-    doubts += [doubt for doubt in _suspects(audited) if doubt.path not in listed]
-    write_doubts(path, doubts)
-    return len(doubts)
+def write_labels(path: Path, audited: Audit, gathered: Gathered) -> int:
+    """Write the photos whose labels are in doubt, the worst first; return how many they are.
+
+    What was put right before is among them, its action filled in, so that the file holds all that
+    the next run needs.
+    """
+    doubts: dict[str, Doubt] = {}
+    for doubt in (*_under_two_labels(audited, gathered.catalog), *_suspects(audited)):
+        doubts.setdefault(doubt.path, doubt)
+    num_doubts = len(doubts)
+    for change in gathered.changes:
+        doubts[change.path] = _put_right(change, doubted=doubts.get(change.path))
+    write_doubts(path, doubts.values())
+    return num_doubts
+
+
+def _put_right(change: LabelChange, *, doubted: Doubt | None) -> Doubt:
+    """Return a correction that was made before, as the file asked for it."""
+    return Doubt(
+        path=change.path,
+        label=change.label,
+        suggested=change.new_label or "",
+        reason="put right before" + (f"; {doubted.reason}" if doubted else ""),
+        action=EXCLUDE if change.new_label is None else RELABEL,
+    )
 
 
 def _under_two_labels(audited: Audit, catalog: Catalog) -> Iterator[Doubt]:
-    """Yield the photos that are there under several labels; the suggestion is the commonest."""
-    finding = audited.of_code(TWO_LABELS)
+    """Yield the photos that are there under several labels.
+
+    Suggested is what the classifier says, or else the label that most of the copies have; nothing
+    where neither says that this one is wrong.
+    """
     labels = {row.path: row.label for row in catalog.usable}
     suggested = {one.path: one.suggested for one in audited.suspects}
-    for item in finding.evidence if finding else ():
-        for path in item.paths:
-            others = [other for other in item.paths if labels[other] != labels[path]]
-            common = _commonest([labels[other] for other in item.paths])
-            guess = suggested.get(path, common if common != labels[path] else labels[others[0]])
-            yield Doubt(
-                path=path,
-                label=labels[path],
-                suggested=guess,
-                reason=f"the same photo is {others[0]}",
-            )
+    for code, told in UNDER_TWO_LABELS.items():
+        finding = audited.of_code(code)
+        for item in finding.evidence if finding else ():
+            most = _most([labels[path] for path in item.paths])
+            for path in item.paths:
+                other = next(one for one in item.paths if labels[one] != labels[path])
+                guess = most if most != labels[path] else ""
+                yield Doubt(
+                    path=path,
+                    label=labels[path],
+                    suggested=suggested.get(path, guess),
+                    reason=f"{told} {other}",
+                )
 
 
 def _suspects(audited: Audit) -> Iterator[Doubt]:
@@ -108,6 +134,7 @@ def _suspects(audited: Audit) -> Iterator[Doubt]:
         )
 
 
-def _commonest(labels: Sequence[str]) -> str:
-    counted = Counter(labels)
-    return min(counted, key=lambda label: (-counted[label], label))
+def _most(labels: Sequence[str]) -> str:
+    """Return the label that more than half have, or nothing."""
+    ((label, times),) = Counter(labels).most_common(1)
+    return label if 2 * times > len(labels) else ""

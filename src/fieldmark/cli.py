@@ -74,7 +74,7 @@ Labels = Annotated[
 ]
 Ignore = Annotated[
     list[str] | None,
-    typer.Option(metavar="CODE", help="Mute a check, such as FM203; repeatable."),
+    typer.Option(metavar="CODE", help="Mute a check, such as FM203; repeatable, or FM203,FM204."),
 ]
 Backbone = Annotated[
     str | None, typer.Option(metavar="NAME", help="Any timm name, such as resnet50.")

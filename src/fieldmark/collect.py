@@ -5,7 +5,7 @@ cues and copies, and from it `Collected`, with the splits.
 Not covered: what is wrong with the photos (`auditing`), and learning from them (`stages`).
 """
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from fieldmark.audit.duplicates import Duplicates, find_duplicates
 from fieldmark.audit.mirrored import mirrored_folders
+from fieldmark.audit.survey import counted
 from fieldmark.base.errors import DataError, SplitError
 from fieldmark.base.executor import ThreadExecutor
 from fieldmark.base.progress import Progress
@@ -77,7 +78,7 @@ def gather(
     given: Given,
     progress: Progress,
     storage: Path | None = None,
-    without_pixels: Container[str] = (),
+    without_pixels: frozenset[str] = frozenset(),
 ) -> Gathered:
     """Read every file of a folder once, put labels right, and find the copies among the photos.
 
@@ -217,6 +218,6 @@ def _tell(duplicates: Duplicates) -> str:
     if not duplicates.groups:
         return "none found"
     return (
-        f"{num_exact:,} exact, {len(duplicates.near):,} pairs alike; {num_grouped:,} photos in "
-        f"{len(duplicates.groups):,} groups that stay together"
+        f"{num_exact:,} exact, {counted(len(duplicates.near), 'pair')} alike; {num_grouped:,} "
+        f"photos in {counted(len(duplicates.groups), 'group')} that stay together"
     )

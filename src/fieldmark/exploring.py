@@ -5,6 +5,8 @@ In: a folder of photos and, where weights are at hand, a plan for features. Out:
 Without features nothing of torch is imported, so that a second look takes seconds.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,12 +14,14 @@ from typing import TYPE_CHECKING
 from fieldmark import auditing
 from fieldmark.audit.config import AuditConfig
 from fieldmark.audit.findings import Audit, write_findings
-from fieldmark.base.errors import SplitError, WeightsError
+from fieldmark.base.errors import DataError, SplitError, WeightsError
 from fieldmark.base.progress import Progress
-from fieldmark.base.run_folder import RunFolder
+from fieldmark.base.run_folder import RunFolder, create_run_folder
 from fieldmark.collect import Gathered, Given, divide, gather
 from fieldmark.data.catalog import Catalog, write_catalog
+from fieldmark.data.scan import turned_paths
 from fieldmark.data.splits import SplitConfig, Splits, write_splits
+from fieldmark.data.trainable import require_trainable
 from fieldmark.report.exploration import write_exploration
 
 if TYPE_CHECKING:
@@ -81,8 +85,8 @@ def plan_features(asked: "Recipe", *, must_have: bool, progress: Progress) -> "P
 
 def explore(
     root: Path,
+    path: Path,
     *,
-    folder: RunFolder,
     split: SplitConfig,
     checks: AuditConfig,
     plan: "Plan | None",
@@ -94,7 +98,8 @@ def explore(
 
     Args:
         root: the folder.
-        folder: where to write; it exists and is empty.
+        path: the folder to write to, which is made; it is taken away again where nothing came of
+            it.
         split: how training would divide the photos.
         checks: which checks are muted.
         plan: how features are computed; None leaves out the checks that need them.
@@ -105,32 +110,29 @@ def explore(
     Raises:
         FieldmarkError: for everything that the user can put right.
     """
-    gathered, embedded, num_ignored = _look(
-        root, folder=folder, plan=plan, given=given, progress=progress
-    )
+    folder = create_run_folder(path)
+    with _taken_away_if_empty(path):
+        looked = _look(root, folder, split=split, plan=plan, given=given, progress=progress)
+    gathered = looked.gathered
     audited = auditing.audit_photos(
         gathered,
-        embedded,
+        looked.embedded,
+        splits=looked.splits,
         split=split,
         ignore=checks.ignore,
         given=given,
-        num_rotations_ignored=num_ignored,
+        num_rotations_ignored=looked.num_rotations_ignored,
         progress=progress,
     )
-    write_findings(folder.findings_json, audited)
-    num_doubts = auditing.write_labels(folder.labels_csv, audited, gathered.catalog)
-    write_catalog(folder.catalog_csv, gathered.catalog)
-    splits = _divided(gathered, split, given=given, progress=progress)
-    if splits:
-        write_splits(folder.splits_csv, splits)
+    num_doubts = _write_tables(looked, audited, folder)
     progress.start("Page", total=1, unit="page")
     write_exploration(
         folder.path,
         catalog=gathered.catalog,
         cues=gathered.cues,
         audit=audited,
-        splits=splits,
-        turn_upright=not num_ignored,
+        splits=looked.splits,
+        turn_upright=bool(turned_paths(gathered.catalog)),
         command=command,
         labels_csv=folder.labels_csv.name if num_doubts else None,
     )
@@ -140,17 +142,55 @@ def explore(
         path=folder.path,
         catalog=gathered.catalog,
         audit=audited,
-        splits=splits,
+        splits=looked.splits,
         num_doubts=num_doubts,
     )
 
 
+def _write_tables(looked: "_Looked", audited: Audit, folder: RunFolder) -> int:
+    """Write what is no page; return how many photos have labels in doubt."""
+    write_findings(folder.findings_json, audited)
+    write_catalog(folder.catalog_csv, looked.gathered.catalog)
+    if looked.splits:
+        write_splits(folder.splits_csv, looked.splits)
+    return auditing.write_labels(folder.labels_csv, audited, looked.gathered)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Looked:
+    """The photos, divided as training would, and their features where there are weights."""
+
+    gathered: Gathered
+    splits: Splits | None
+    embedded: "Embedded | None" = None
+    num_rotations_ignored: int = 0
+
+
+@contextmanager
+def _taken_away_if_empty(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):  # something is in it
+            path.rmdir()
+        raise
+
+
 def _look(
-    root: Path, *, folder: RunFolder, plan: "Plan | None", given: Given, progress: Progress
-) -> "tuple[Gathered, Embedded | None, int]":
-    """Gather the photos, with features if there is a plan; count rotations not believed."""
+    root: Path,
+    folder: RunFolder,
+    *,
+    split: SplitConfig,
+    plan: "Plan | None",
+    given: Given,
+    progress: Progress,
+) -> _Looked:
+    """Gather and divide the photos and, if there is a plan, compute their features."""
     if plan is None:
-        return gather(root, preprocess=None, given=given, progress=progress), None, 0
+        gathered = gather(root, preprocess=None, given=given, progress=progress)
+        _require_some(gathered)
+        splits = _divided(gathered, split, given=given, progress=progress)
+        return _Looked(gathered=gathered, splits=splits)
     from fieldmark import stages
     from fieldmark.orienting import orient
 
@@ -163,10 +203,14 @@ def _look(
         storage=folder.path,
         without_pixels=stages.photos_known(classifier, plan=plan),
     )
+    _require_some(gathered)
+    splits = _divided(gathered, split, given=given, progress=progress)
     if len(gathered.catalog.classes) < MIN_CLASSES:
-        return gathered, None, 0
+        return _Looked(gathered=gathered, splits=splits)
     usable = [row.path for row in gathered.catalog.usable]
-    oriented = orient(classifier, gathered, paths=usable, plan=plan, progress=progress)
+    # By the photos that training would look at, so that both come to the same verdict.
+    looked_at = splits.paths("train") if splits else usable
+    oriented = orient(classifier, gathered, paths=looked_at, plan=plan, progress=progress)
     if oriented.told:
         progress.note(oriented.told)
     embedded = stages.embed(
@@ -174,17 +218,38 @@ def _look(
         oriented.gathered,
         paths=usable,
         plan=oriented.plan,
+        storage=folder.path,
         progress=progress,
     )
-    return oriented.gathered, embedded, oriented.num_ignored
+    return _Looked(
+        gathered=oriented.gathered,
+        splits=splits,
+        embedded=embedded,
+        num_rotations_ignored=oriented.num_ignored,
+    )
+
+
+def _require_some(gathered: Gathered) -> None:
+    """Refuse a folder without anything that looks meant as a photo.
+
+    Raises:
+        DataError: as it says, and what a folder must look like.
+    """
+    rows = gathered.before.rows
+    if not any(row.is_usable or row.is_lost_photo for row in rows):
+        require_trainable(gathered.before)
 
 
 def _divided(
     gathered: Gathered, split: SplitConfig, *, given: Given, progress: Progress
 ) -> Splits | None:
-    """Return the splits that training would make; why not, where it would make none."""
+    """Return the splits that training would make, with what it would note; or say why it cannot."""
     try:
-        return divide(gathered, split, given=given).splits
-    except SplitError as error:
-        progress.note(f"These photos cannot be divided as they are: {error}")
+        require_trainable(gathered.catalog)
+        splits = divide(gathered, split, given=given).splits
+    except (DataError, SplitError) as error:
+        progress.note(f"These photos cannot be trained on as they are: {error}")
         return None
+    for note in splits.notes:
+        progress.note(note)
+    return splits

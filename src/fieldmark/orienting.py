@@ -121,14 +121,11 @@ def check_orientation(
         "photos": [[row.sha256, row.label] for row in (*noted, *upright)],
     }
     progress.start("Orientation", total=2 * len(noted) + len(upright), unit="photos")
-    verdict = Verdict(
-        **remembered(
-            "orientation",
-            depends_on,
-            lambda: asdict(
-                _judge(classifier, catalog, noted, upright, plan=plan, progress=progress)
-            ),
-        )
+    verdict = remembered(
+        "orientation",
+        depends_on,
+        lambda: asdict(_judge(classifier, catalog, noted, upright, plan=plan, progress=progress)),
+        read=lambda known: Verdict(**known),
     )
     believed = "believed" if verdict.orientation == "exif" else "not believed"
     progress.finish(f"{verdict.num_checked} rotated photos checked, metadata {believed}")

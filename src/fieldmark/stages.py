@@ -6,6 +6,7 @@ In: a plan and the photos. Out: the classifier, how to read its photos, their fe
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from fieldmark.base.progress import Progress
 from fieldmark.collect import Collected, Gathered, put_pixels
 from fieldmark.data.pixels import PixelStore
+from fieldmark.data.preprocess import Preprocess
 from fieldmark.evaluation.predictions import SPLITS
 from fieldmark.models.classifier import Classifier
 from fieldmark.models.features import FeatureCache, features_key
@@ -79,21 +81,21 @@ def embed(
     paths: Sequence[str],
     plan: Plan,
     progress: Progress,
+    storage: Path | None = None,
 ) -> Embedded | None:
     """Compute or look up the features of photos by the backbone as it comes.
 
     None where its weights are random, and its features therefore worth nothing. Photos whose
-    pixels are not in the store are read again.
+    pixels were not gathered are read again; `storage` is where those go that are too many for
+    memory.
     """
     if plan.spec.weights is None:
         return None
-    assert gathered.store is not None
     key = key_of(classifier, plan=plan)
     cache = FeatureCache(key)
     sha256s = {row.path: row.sha256 for row in gathered.before.usable}
-    store = gathered.store
-    unread = [path for path in paths if sha256s[path] not in cache and path not in store]
-    put_pixels(unread, root=gathered.before.root, preprocess=classifier.preprocess, store=store)
+    unknown = [path for path in paths if sha256s[path] not in cache]
+    store = _with_pixels(unknown, gathered, classifier.preprocess, storage=storage)
     progress.start("Features", total=len(paths), unit="photos")
     cached = cache.features(
         Predictor(classifier, device=plan.device),
@@ -107,6 +109,17 @@ def embed(
     progress.finish(f"{features_MF.shape[1]:,} a photo, {len(features_MF):,} photos{reused}")
     positions = {path: place for place, path in enumerate(paths)}
     return Embedded(positions=positions, features_MF=features_MF, key=key)
+
+
+def _with_pixels(
+    paths: Sequence[str], gathered: Gathered, preprocess: Preprocess, *, storage: Path | None
+) -> PixelStore:
+    """Return a store that has the pixels of these photos, if need be one of its own."""
+    if gathered.store is not None and all(path in gathered.store for path in paths):
+        return gathered.store
+    store = PixelStore(capacity=len(paths), size_px=preprocess.size_px, storage=storage)
+    put_pixels(paths, root=gathered.before.root, preprocess=preprocess, store=store)
+    return store
 
 
 def learn(

@@ -35,21 +35,21 @@ def found(audit: "Audit | None") -> list[str]:
 
 
 def _told(finding: "Finding") -> str:
-    """Return the first sentence of a finding: at the end of a run, what follows is too much."""
     mark = "ERROR " if finding.severity == "error" else ""
-    first = finding.summary.partition(". ")[0].rstrip(".")
-    return f"{mark}{finding.code} {first}."
+    return f"{mark}{finding.code} {finding.headline or finding.summary}"
 
 
 def _heading(result: "Exploration") -> str:
     catalog, groups = result.catalog, result.audit.groups
     lost = sum(row.is_lost_photo for row in catalog.rows)
-    text = f"{len(catalog.usable):,} photos of {len(catalog.classes):,} classes"
+    num_photos, num_classes = len(catalog.usable), len(catalog.classes)
+    text = f"{num_photos:,} photo{'s' * (num_photos != 1)} of "
+    text += f"{num_classes:,} class{'es' * (num_classes != 1)}"
     if lost:
         text += f", {lost:,} left out"
     if groups.num_grouped:
         text += (
-            f"; {groups.num_grouped:,} of them have a copy or a near-duplicate, which leaves "
+            f"; {groups.num_grouped:,} of them belong together with others, which leaves "
             f"{groups.num_groups:,} groups"
         )
     return f"{text}\n"
@@ -81,7 +81,7 @@ def _unchecked(audit: "Audit") -> str:
         lines.append(f"Muted: {', '.join(audit.muted)}\n")
     for reason in dict.fromkeys(audit.skipped.values()):
         codes = [code for code, why in audit.skipped.items() if why == reason]
-        lines.append(f"Not checked: {', '.join(codes)}, {reason}\n")
+        lines.append(f"Not checked: {', '.join(codes)} ({reason.rstrip('.')})\n")
     return "".join(lines)
 
 

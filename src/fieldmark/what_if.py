@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from fieldmark.audit.duplicates import find_duplicates
 from fieldmark.base.errors import SplitError
 from fieldmark.collect import Collected, Given
 from fieldmark.data.group_by import read_groups
@@ -50,8 +51,8 @@ class _Heads:
     embedded: Embedded
     l2: float
 
-    def right(self, train: Mapping[str, str], test: Mapping[str, str]) -> NDArray[np.bool_] | None:
-        """Return for each test photo whether it is named right; both map paths to labels.
+    def named(self, train: Mapping[str, str], test: Mapping[str, str]) -> NDArray[np.str_] | None:
+        """Return the class that each test photo is given; both map paths to labels.
 
         None where a class of the test photos has no training photo, or there is one class only.
         """
@@ -65,8 +66,15 @@ class _Heads:
         )
         head = fit_head(labelled, l2=self.l2, num_classes=len(classes))
         predicted_N = head.logits(self.embedded.take(test)).argmax(axis=1)
-        true_N = np.array([index[label] for label in test.values()], dtype=np.int64)
-        right_N: NDArray[np.bool_] = predicted_N == true_N
+        named_N: NDArray[np.str_] = np.array(classes)[predicted_N]
+        return named_N
+
+    def right(self, train: Mapping[str, str], test: Mapping[str, str]) -> NDArray[np.bool_] | None:
+        """Return whether each test photo is given its own class; None as in `named`."""
+        named_N = self.named(train, test)
+        if named_N is None:
+            return None
+        right_N: NDArray[np.bool_] = named_N == _in_array(test)
         return right_N
 
 
@@ -148,7 +156,7 @@ def given_split(
         num_leaked=len(leaked),
         num_excluded=collected.splits.num_duplicates_excluded,
         all=_accuracy(right_N),
-        without_leaked=_accuracy(right_N[apart_N]),
+        without_leaked=_accuracy(right_N[apart_N]) if apart_N.any() else None,
     )
 
 
@@ -168,9 +176,11 @@ def labels_put_right(
     test = _labels(collected.splits, "test")
     gone = _gone_from_training(collected, config=config, given=given)
     before = {path: old[path] for path in (*new, *gone)}
-    before_N, after_N = heads.right(before, test), heads.right(new, test)
-    if before_N is None or after_N is None:
+    named_N, after_N = heads.named(before, test), heads.right(new, test)
+    if named_N is None or after_N is None:
         return None
+    before_N = named_N == _in_array(test)
+    as_it_was_N = named_N == _in_array({path: old[path] for path in test})
     group_of = collected.splits.groups()
     return LabelComparison(
         file=str(given.labels),
@@ -180,6 +190,7 @@ def labels_put_right(
             LabelChange(path=one.path, label=one.label, new_label=one.new_label or "")
             for one in gathered.changes
         ),
+        as_it_was=_accuracy(as_it_was_N),
         before=_accuracy(before_N),
         after=_accuracy(after_N),
         difference=accuracy_difference(
@@ -189,8 +200,8 @@ def labels_put_right(
             generator=np.random.default_rng(config.seed),
         ),
         num_test=len(test),
-        method=METHOD.format(l2=heads.l2)
-        + " Both are judged on the same test photos by their corrected labels.",
+        method=METHOD.format(l2=heads.l2).replace("Both figures are", "All figures are")
+        + " All are of the same test photos.",
     )
 
 
@@ -207,7 +218,7 @@ def _gone_from_training(
             gathered.before,
             config,
             split_file=given.split_file,
-            together=gathered.duplicates.groups,
+            together=find_duplicates(gathered.before, gathered.cues).groups,
         )
     except SplitError:  # without the corrections the photos could not even be divided
         return ()
@@ -230,6 +241,10 @@ def _learned(splits: Splits) -> dict[str, str]:
 
 def _labels(splits: Splits, *sides: str) -> dict[str, str]:
     return {row.path: row.label for row in splits.rows if row.split in sides}
+
+
+def _in_array(labels: Mapping[str, str]) -> NDArray[np.str_]:
+    return np.array(list(labels.values()))
 
 
 def _accuracy(right_N: NDArray[np.bool_]) -> Estimate:

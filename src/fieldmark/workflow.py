@@ -7,11 +7,12 @@ verb that needs them.
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from fieldmark.base.errors import DataError, RunError, SplitError
+from fieldmark.arguments import check_groups, given_files, photos_folder, recipe_asked
+from fieldmark.base.errors import DataError, RunError
 from fieldmark.base.files import write_json
 from fieldmark.base.progress import Progress, SilentProgress
 from fieldmark.base.run_folder import (
@@ -24,12 +25,10 @@ from fieldmark.base.run_folder import (
 from fieldmark.run import Run, find_photos, load
 
 if TYPE_CHECKING:
-    from fieldmark.collect import Given
     from fieldmark.evaluation.evaluation import Evaluation
     from fieldmark.exploring import Exploration
     from fieldmark.models.layers import Layer
     from fieldmark.models.prediction import Prediction
-    from fieldmark.recipe import Recipe
 
 RUNS_FOLDER = "runs"
 DIGITS_FOLDER = "digits"
@@ -72,15 +71,16 @@ def train(
     Raises:
         FieldmarkError: for everything that the user can put right (see `base.errors`).
     """
-    root = _photos_folder(photos)
+    root = photos_folder(photos)
     path = Path(out).expanduser() if out else next_run_path(Path(RUNS_FOLDER))
     require_place(path, photos=root)
-    given = _given(split_file, labels)
+    given = given_files(split_file, labels)
     from fieldmark import pipeline
     from fieldmark.planning import plan as settle
 
     flags = {"backbone": backbone, "weights": weights, "group_by": group_by}
-    asked = _recipe(recipe, **flags, ignore=ignore, overrides=overrides)
+    asked = recipe_asked(recipe, **flags, ignore=ignore, overrides=overrides)
+    check_groups(asked.split)
     plan = settle(asked)
     files = {"split_file": given.split_file, "labels": given.labels, "out": out}
     lists = {"ignore": list(ignore), "overrides": list(overrides)}
@@ -133,10 +133,10 @@ def explore(
     Raises:
         FieldmarkError: for everything that the user can put right (see `base.errors`).
     """
-    root = _photos_folder(photos)
+    root = photos_folder(photos)
     path = Path(out).expanduser() if out else next_run_path(Path(RUNS_FOLDER), stem="explore")
     require_place(path, photos=root)
-    given = _given(split_file, labels)
+    given = given_files(split_file, labels)
     from fieldmark import exploring
     from fieldmark.audit.config import AuditConfig
     from fieldmark.data.splits import SplitConfig
@@ -149,14 +149,15 @@ def explore(
     if weights == "none" and not overrides:  # no need of recipes, which need torch
         split, checks = SplitConfig(group_by=group_by), AuditConfig(ignore=tuple(ignore))
     else:
-        asked = _recipe("quick", **flags, ignore=ignore, overrides=overrides)
+        asked = recipe_asked("quick", **flags, ignore=ignore, overrides=overrides)
         split, checks = asked.split, asked.audit
         if asked.model.weights != "none":
             must_have = weights is not None
             plan = exploring.plan_features(asked, must_have=must_have, progress=progress)
+    check_groups(split)
     return exploring.explore(
         root,
-        folder=create_run_folder(path),
+        path,
         split=split,
         checks=checks,
         plan=plan,
@@ -195,7 +196,7 @@ def evaluate(
     from fieldmark.evaluation.predictions import write_predictions
     from fieldmark.new_photos import predict_folder
 
-    root, path = _photos_folder(photos), Path(out).expanduser() if out else None
+    root, path = photos_folder(photos), Path(out).expanduser() if out else None
     if path:
         require_place(path, photos=root)
     predictions, catalog = predict_folder(
@@ -274,7 +275,7 @@ def summary(
     from fieldmark.planning import layout
 
     size = [f"data.size_px={size_px}"] if size_px else []
-    asked = _recipe(recipe, backbone=backbone, overrides=[*size, *overrides])
+    asked = recipe_asked(recipe, backbone=backbone, overrides=[*size, *overrides])
     classifier = layout(asked, classes=tuple(str(index) for index in range(num_classes)))
     with torch.no_grad():
         layers = layer_table(classifier.network, size_px=classifier.preprocess.size_px)
@@ -315,41 +316,6 @@ def demo(
     )
 
 
-def _recipe(
-    name: str,
-    *,
-    backbone: str | None,
-    weights: str | None = None,
-    group_by: str | None = None,
-    ignore: Sequence[str] = (),
-    overrides: Sequence[str],
-) -> "Recipe":
-    from fieldmark.recipe import load_recipe, override
-
-    recipe = override(load_recipe(name), overrides)
-    of_model = {"backbone": backbone, "weights": weights}
-    model: dict[str, Any] = {key: value for key, value in of_model.items() if value is not None}
-    split: dict[str, Any] = {"group_by": group_by} if group_by is not None else {}
-    return replace(
-        recipe,
-        model=replace(recipe.model, **model),
-        split=replace(recipe.split, **split),
-        audit=replace(recipe.audit, ignore=(*recipe.audit.ignore, *ignore)),
-    )
-
-
-def _given(split_file: str | Path | None, labels: str | Path | None) -> "Given":
-    """Refuse files that are not there before anything slow begins."""
-    from fieldmark.collect import Given
-
-    paths = [Path(file).expanduser() if file else None for file in (split_file, labels)]
-    if paths[0] and not paths[0].is_file():
-        raise SplitError(f"There is no split file {paths[0]}. Check the path for a typing error.")
-    if paths[1] and not paths[1].is_file():
-        raise DataError(f"There is no labels file {paths[1]}. Check the path for a typing error.")
-    return Given(split_file=paths[0], labels=paths[1])
-
-
 @contextmanager
 def _told_where(path: Path, progress: Progress) -> Iterator[None]:
     """Say where the beginnings of a run are that did not come to its end."""
@@ -358,14 +324,6 @@ def _told_where(path: Path, progress: Progress) -> Iterator[None]:
     except BaseException:
         progress.note(f"The run did not finish; what there is of it is in {path}.")
         raise
-
-
-def _photos_folder(photos: str | Path) -> Path:
-    from fieldmark.data.scan import require_folder
-
-    root = Path(photos).expanduser().resolve()
-    require_folder(root)
-    return root
 
 
 def _require_some(predictions: "Sequence[Prediction]") -> None:

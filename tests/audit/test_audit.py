@@ -146,6 +146,23 @@ def test_features_give_suspects_and_the_accuracy_that_shortcuts_are_told_beside(
     assert "and the classifier gets 99" in found.summary
 
 
+def test_labels_that_nobody_can_judge_are_skipped_with_the_reason(
+    photo: Make, survey_of: Make
+) -> None:
+    features_NF = np.random.default_rng(0).normal(size=(100, 8)).astype(np.float32)
+    survey = survey_of(sound(photo), features_NF=features_NF)
+    audited = run(survey, ignore=["FM601"])
+    assert set(audited.skipped) == {"FM501"}
+    assert "right, too little to doubt labels" in audited.skipped["FM501"]
+    assert audited.suspects == ()
+    assert audited.of_code("FM501") is None
+    assert audited.classifier is not None
+    together = {row.path: "one" for row in survey.catalog.rows}
+    audited = run(replace(survey, groups=together), ignore=["FM601"])
+    assert audited.skipped["FM501"] == checks_model.ONE_GROUP
+    assert audited.classifier is None
+
+
 def fail(*_: object, **__: object) -> Finding:
     raise AssertionError("a muted check was run")
 

@@ -152,6 +152,43 @@ def test_leaks_into_validation_are_told_too(photo: Make, survey_of: Make) -> Non
     assert found.summary.startswith("1 of 1 validation photo")
 
 
+@pytest.mark.parametrize(
+    ("leaks", "ending"),
+    [("exclude", "left out of validation."), ("keep", "left there, so the accuracy flatters.")],
+)
+def test_test_photos_that_are_known_from_validation_are_told(
+    leaks: Any, ending: str, photo: Make, survey_of: Make
+) -> None:
+    sides = {"cat/00.jpg": "validation", "cat/01.jpg": "train", "cat/02.jpg": "test"}
+    groups = {"cat/00.jpg": "A", "cat/02.jpg": "A"}
+    survey = survey_of(different(photo), sides=sides, groups=groups, split=SplitConfig(leaks=leaks))
+    found = checks_duplicates.across_the_split(survey)
+    assert groups_in(found) == [("cat/02.jpg", "cat/00.jpg")]
+    assert found is not None
+    assert found.summary.startswith("1 of 1 test photo has a copy")
+    assert found.summary.endswith(f"in validation; these are {ending}")
+    assert found.evidence[0].detail.endswith("the rest of its group is in validation")
+
+
+def test_of_many_companions_few_are_listed_the_copy_among_them(
+    photo: Make, survey_of: Make
+) -> None:
+    photos = [photo(f"cat/{n:04d}.jpg") for n in range(1000)]
+    photos += [photo("cat/x.jpg", content="same"), photo("cat/y.jpg", content="same")]
+    sides = {one.path: "train" if int(one.path[4:8]) % 2 else "test" for one in photos[:1000]}
+    sides |= {"cat/x.jpg": "test", "cat/y.jpg": "train"}
+    survey = survey_of(photos, sides=sides, groups=dict.fromkeys(sides, "A"))
+    found = checks_duplicates.across_the_split(survey)
+    assert found is not None
+    first, second, *_ = found.evidence
+    assert len(found.evidence) == 501
+    assert first.paths[:3] == ("cat/x.jpg", "cat/y.jpg", "cat/0001.jpg")
+    assert {len(one.paths) for one in found.evidence} == {1 + checks_duplicates.MAX_COMPANIONS}
+    assert len(set(first.paths)) == len(first.paths)
+    assert second.paths[:2] == ("cat/0000.jpg", "cat/0001.jpg")
+    assert second.detail.endswith("; 496 more of its group are not listed")
+
+
 def test_groups_on_one_side_or_without_a_given_split_are_no_leak(
     photo: Make, survey_of: Make
 ) -> None:

@@ -93,7 +93,9 @@ def test_truncated_photos_are_found_apart_from_unreadable_ones(
     found = checks_files.truncated(survey_of([cut, empty]))
     assert found is not None
     assert details(found) == {"cat/cut.jpg": reason}
-    assert found.summary == f"1 file is left out because the picture is cut off: 1 × {reason}."
+    assert (
+        found.summary == f"1 file is left out because the data stop before the end: 1 × {reason}."
+    )
 
 
 def test_wrong_extension_is_told_by_the_repair(photo: Make, survey_of: Make) -> None:

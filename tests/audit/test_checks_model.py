@@ -8,10 +8,11 @@ import pytest
 from numpy.typing import NDArray
 
 from fieldmark.audit import checks_model
-from fieldmark.audit.checks_model import LabelJudgement
+from fieldmark.audit.checks_model import ONE_GROUP, LabelJudgement
 from fieldmark.audit.findings import SuspectPhoto
 from fieldmark.audit.shortcuts import CueScore, ShortcutTest, describe_shortcuts
 from fieldmark.audit.survey import Survey
+from fieldmark.audit.suspects import Suspect
 from fieldmark.evaluation.intervals import wilson_interval
 
 Make = Callable[..., Any]
@@ -53,13 +54,73 @@ def test_flipped_labels_are_suspects_with_the_right_label_suggested(folder: Surv
     assert {one.path for one in judged.suspects} == set(flipped)
     assert {(one.label, one.suggested) for one in judged.suspects} == {("dog", "cat")}
     assert all(one.suggested_probability > one.label_probability for one in judged.suspects)
+    assert judged.classifier is not None
     assert 0.9 < judged.classifier.value <= 115 / 120
+    assert all(one.label_probability == round(one.label_probability, 4) for one in judged.suspects)
 
 
 def test_right_labels_are_not_suspected(folder: Survey) -> None:
     judged = checks_model.judge_labels(folder, seed=0)
     assert judged == LabelJudgement(suspects=(), classifier=wilson_interval(120, 120))
     assert checks_model.suspicious_labels(folder, judged) is None
+
+
+@pytest.mark.parametrize(
+    ("num_each", "num_right", "is_enough"),
+    [
+        # Wilson's low ends are 0.596 and 0.604; a fifth of the way from 0.5 to 1 is 0.6.
+        ((100, 100), 133, False),
+        ((100, 100), 135, True),
+        # From 0.9 it is 0.92; the low ends are 0.918 and 0.922.
+        ((180, 20), 191, False),
+        ((180, 20), 192, True),
+    ],
+)
+def test_labels_are_doubted_only_by_a_classifier_clearly_better_than_chance(
+    num_each: tuple[int, int],
+    num_right: int,
+    is_enough: bool,
+    photo: Make,
+    survey_of: Make,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    labels_N = np.repeat([0, 1], num_each)
+    named_N = np.where(np.arange(200) < num_right, labels_N, 1 - labels_N)
+    photos = [
+        photo(f"{label}/{n:03d}.jpg")
+        for label, number in zip(("cat", "dog"), num_each, strict=True)
+        for n in range(number)
+    ]
+    doubted = Suspect(index=0, given=0, suggested=1, self_confidence=0.1, suggested_confidence=0.9)
+    monkeypatch.setattr(checks_model, "find_suspects", lambda *_: [doubted])
+    monkeypatch.setattr(
+        checks_model, "out_of_fold_probabilities", lambda *_, **__: np.eye(2)[named_N]
+    )
+    survey = survey_of(photos, features_NF=np.zeros((200, 4), dtype=np.float32))
+    judged = checks_model.judge_labels(survey, seed=0)
+    assert judged.classifier == wilson_interval(num_right, 200)
+    assert [one.path for one in judged.suspects] == ["cat/000.jpg"] * is_enough
+    assert bool(judged.obstacle) is not is_enough
+
+
+def test_features_that_know_nothing_doubt_no_label_and_say_why(
+    photo: Make, survey_of: Make
+) -> None:
+    photos = [photo(f"{label}/{n:02d}.jpg") for label in ("cat", "dog") for n in range(60)]
+    noise_NF = np.random.default_rng(1).normal(size=(120, 16)).astype(np.float32)
+    judged = checks_model.judge_labels(survey_of(photos, features_NF=noise_NF), seed=0)
+    assert judged.suspects == ()
+    assert judged.classifier is not None
+    assert judged.obstacle == (
+        f"A classifier of these features names only {100 * judged.classifier.value:.0f} % right, "
+        "too little to doubt labels: always naming the largest class gets 50 % right."
+    )
+
+
+def test_photos_that_all_belong_together_judge_no_label(folder: Survey) -> None:
+    together = {row.path: "one" for row in folder.catalog.rows}
+    judged = checks_model.judge_labels(replace(folder, groups=together), seed=0)
+    assert judged == LabelJudgement(obstacle=ONE_GROUP)
 
 
 @pytest.mark.parametrize(("number", "severity"), [(1, "info"), (2, "warning")])
@@ -81,7 +142,7 @@ def test_suspects_are_told_by_confusion_and_serious_from_one_percent(
     assert found.evidence[0].paths == ("cat/03.jpg",)
     assert found.evidence[0].detail == "'cat', but looks like 'dog': 93 % against 4 %"
     are = "label is" if number == 1 else "labels are"
-    assert found.summary == (f"{number} of 120 {are} doubted: {number} × 'cat' that may be 'dog'.")
+    assert found.summary == (f"{number} {are} doubted, of 120: {number} × 'cat' that may be 'dog'.")
 
 
 def test_photo_far_from_every_class_is_an_outlier_with_its_copies(
@@ -136,7 +197,9 @@ def test_the_plainest_shortcut_is_told_in_words_and_others_with_their_accuracy()
         f"{describe_shortcuts(test, classifier)[0]} Other cues that tell more than they should: "
         "file size (90 %)."
     )
-    assert found.summary.startswith("Image size alone names the class of 71")
+    assert found.summary.startswith(found.headline)
+    assert found.headline.startswith("Image size alone names the class of 71.0 % of the photos")
+    assert found.headline.endswith("and the classifier gets 99.0 %.")
 
 
 def test_cues_that_tell_nothing_are_no_finding() -> None:
@@ -189,7 +252,7 @@ def test_results_are_remembered(name: str, folder: Survey, monkeypatch: pytest.M
 
 @pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("name", RESULTS)
-@pytest.mark.parametrize("change", ["seed", "labels", "groups", "version"])
+@pytest.mark.parametrize("change", ["seed", "labels", "groups", "version", "libraries"])
 def test_results_are_computed_anew_where_what_they_derive_from_changes(
     change: str, name: str, folder: Survey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -201,6 +264,8 @@ def test_results_are_computed_anew_where_what_they_derive_from_changes(
         folder = with_labels(folder, {"cat/00.jpg": "dog"})
     if change == "groups":
         folder = replace(folder, groups={"cat/00.jpg": "A", "cat/01.jpg": "A"})
+    if change == "libraries":
+        monkeypatch.setattr(checks_model, "version", lambda name: f"{name} of another day")
     if change == "version":
         monkeypatch.setattr(checks_model, f"{name.upper()}_VERSION", -1)
     with pytest.raises(ComputedError):

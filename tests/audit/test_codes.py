@@ -50,7 +50,10 @@ THRESHOLDS = {
         f"Fewer than {checks_classes.MIN_GROUPS}",
         f"Fewer than {checks_classes.MIN_TESTED}",
     ),
-    "FM501": (f"warning from {checks_model.SERIOUS_SUSPECTS:.0%}",),
+    "FM501": (
+        f"warning from {checks_model.SERIOUS_SUSPECTS:.0%}",
+        f"less than {checks_model.MIN_SKILL:.0%} of the way",
+    ),
 }
 
 
@@ -94,6 +97,12 @@ def test_links_between_pages_lead_somewhere() -> None:
 def test_codes_are_taken_in_any_case_once_and_sorted() -> None:
     assert check_codes(["fm601", " FM101", "Fm601"]) == ("FM101", "FM601")
     assert check_codes([]) == ()
+
+
+def test_several_codes_may_stand_in_one_with_commas_between() -> None:
+    assert check_codes(["FM601,fm402", "FM101, FM402,"]) == ("FM101", "FM402", "FM601")
+    with pytest.raises(RecipeError, match="no check 'FM40' to ignore"):
+        check_codes(["FM601,FM40"])
 
 
 def test_unknown_code_is_refused_with_the_nearest_one_and_all_of_them() -> None:

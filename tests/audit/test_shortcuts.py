@@ -18,6 +18,7 @@ from fieldmark.audit.shortcuts import (
 from fieldmark.base.errors import RunError
 from fieldmark.data.catalog import CatalogRow
 from fieldmark.data.cues import Cues
+from fieldmark.evaluation.document import from_plain, to_plain
 from fieldmark.evaluation.intervals import Estimate, wilson_interval
 
 CHANCE = Estimate(value=0.25, low=0.24, high=0.26)
@@ -292,8 +293,8 @@ def test_sizes_that_tell_their_classes_are_told_with_the_size() -> None:
 
 
 def test_a_test_survives_json(sized: ShortcutTest) -> None:
-    assert ShortcutTest.from_json(sized.to_json()) == sized
-    broken = sized.to_json()
+    assert from_plain(ShortcutTest, to_plain(sized), where="shortcuts") == sized
+    broken = to_plain(sized)
     del broken["cues"][1]["skill"]
     with pytest.raises(RunError, match=r"cues\[1\]: there is no skill"):
-        ShortcutTest.from_json(broken)
+        from_plain(ShortcutTest, broken, where="shortcuts")

@@ -1,3 +1,4 @@
+import tracemalloc
 from importlib import import_module
 from typing import Any
 from warnings import catch_warnings, simplefilter
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 
 from fieldmark.audit.folds import fold_of
 from fieldmark.audit.suspects import (
@@ -184,6 +186,25 @@ def test_components_span_what_scikit_learn_finds() -> None:
     ours = principal_components(features, num_components=3)
     expected = PCA(3).fit_transform(StandardScaler().fit_transform(features.astype(np.float64)))
     assert np.abs(ours) == pytest.approx(np.abs(expected), abs=1e-3)
+
+
+def test_the_number_of_threads_changes_no_bit() -> None:
+    features_NF = np.random.default_rng(0).normal(size=(3000, 600)).astype(np.float32)
+    scores = []
+    for num_threads in (1, 2):
+        with threadpool_limits(limits=num_threads):
+            scores.append(principal_components(features_NF, num_components=64))
+    np.testing.assert_array_equal(scores[0], scores[1])
+
+
+def test_components_of_many_photos_take_little_memory_beside_the_features() -> None:
+    features_NF = np.random.default_rng(0).normal(size=(4000, 1000)).astype(np.float32)
+    principal_components(features_NF[:10], num_components=2)  # imports take memory, too
+    tracemalloc.start()
+    principal_components(features_NF, num_components=16)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1.5 * features_NF.nbytes
 
 
 def test_two_classes_of_three_photos_are_enough() -> None:

@@ -12,13 +12,15 @@ from fieldmark.base.errors import RunError
 from fieldmark.data.catalog import HEADER, Catalog, CatalogRow, read_catalog, write_catalog
 
 
-def row(path: str, status: str = "used", reason: str = "") -> CatalogRow:
+def row(
+    path: str, status: str = "used", reason: str = "", *, is_readable: bool = True
+) -> CatalogRow:
     sha256 = hashlib.sha256(path.encode()).hexdigest()
     return CatalogRow(
         path=path,
         label=path.split("/", maxsplit=1)[0],
-        width=4,
-        height=3,
+        width=4 if is_readable else None,
+        height=3 if is_readable else None,
         num_bytes=100,
         sha256=sha256,
         status=status,  # type: ignore[arg-type]
@@ -28,11 +30,11 @@ def row(path: str, status: str = "used", reason: str = "") -> CatalogRow:
 
 def catalog() -> Catalog:
     rows = (
-        row("ant/1.jpg", "excluded", "empty file"),
+        row("ant/1.jpg", "excluded", "empty file", is_readable=False),
         row("cat/1.jpg"),
         row("cat/2.jpg", "repaired", "converted from CMYK"),
         row("dog/1.jpg"),
-        row("dog/notes.txt", "excluded", "not an image (.txt)"),
+        row("dog/notes.txt", "excluded", "not an image (.txt)", is_readable=False),
     )
     return Catalog(root=Path("photos"), rows=rows)
 
@@ -46,6 +48,12 @@ def test_used_and_repaired_photos_take_part() -> None:
 
 def test_only_what_was_meant_as_a_photo_is_lost() -> None:
     assert [row.path for row in catalog().rows if row.is_lost_photo] == ["ant/1.jpg"]
+
+
+@pytest.mark.parametrize("reason", ["excluded by the labels file", "not in the split file"])
+def test_what_was_read_and_left_out_on_purpose_is_not_lost(reason: str) -> None:
+    left_out = catalog().exclude({"cat/1.jpg": reason})
+    assert [row.path for row in left_out.rows if row.is_lost_photo] == ["ant/1.jpg"]
 
 
 def test_the_digest_is_over_path_label_and_content_of_the_usable() -> None:
@@ -83,7 +91,7 @@ def test_the_file_has_the_agreed_columns(tmp_path: Path) -> None:
     first, second, *_ = (tmp_path / "catalog.csv").read_text(encoding="utf-8").splitlines()
     assert first == "path,label,width,height,bytes,sha256,status,reason"
     sha256 = hashlib.sha256(b"ant/1.jpg").hexdigest()
-    assert second == f"ant/1.jpg,ant,4,3,100,{sha256},excluded,empty file"
+    assert second == f"ant/1.jpg,ant,,,100,{sha256},excluded,empty file"
 
 
 text = st.text(st.characters(blacklist_categories=["Cc", "Cs"]), max_size=12)

@@ -2,7 +2,6 @@
 
 import io
 import sqlite3
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -63,13 +62,23 @@ def test_photos_are_written_a_batch_at_a_time(tmp_path: Path) -> None:
     cache.close()
 
 
-@pytest.mark.parametrize("column", ["facts", "thumbnail"])
-def test_a_damaged_entry_is_unknown(tmp_path: Path, column: str) -> None:
+@pytest.mark.parametrize(
+    "change",
+    [
+        "facts = substr(facts, 1, 20)",
+        "thumbnail = substr(thumbnail, 1, 20)",
+        "facts = facts || 'é'",
+        "facts = x'00ff'",
+        "thumbnail = 'text'",
+        "checksum = 'text'",
+    ],
+)
+def test_a_damaged_entry_is_unknown(tmp_path: Path, change: str) -> None:
     path = tmp_path / "cues.sqlite"
     with CueCache(path) as cache:
         cache.put(digest(1), inspected())
     with sqlite3.connect(path) as other:
-        other.execute(f"UPDATE inspected SET {column} = substr({column}, 1, 20)")
+        other.execute(f"UPDATE inspected SET {change}")
     other.close()
     with CueCache(path) as cache:
         assert cache.get(digest(1)) is None
@@ -165,7 +174,7 @@ def test_a_second_look_decodes_nothing(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_photos_whose_pixels_nobody_needs_are_not_decoded_for_them(tmp_path: Path) -> None:
     root = _photos(tmp_path / "photos")
-    spared: Sequence[str] = [row.sha256 for row in _scan(root, None).catalog.rows if row.sha256]
+    spared = [row.sha256 for row in _scan(root, None).catalog.rows if row.sha256]
     with CueCache(tmp_path / "cues.sqlite") as cache:
         scanned = scan(
             root,
@@ -173,7 +182,7 @@ def test_photos_whose_pixels_nobody_needs_are_not_decoded_for_them(tmp_path: Pat
             executor=SerialExecutor(),
             progress=SilentProgress(),
             cue_cache=cache,
-            without_pixels=spared[2:],
+            without_pixels=frozenset(spared[2:]),
         )
     assert scanned.store is not None
     assert len(scanned.store) == len(

@@ -144,7 +144,8 @@ def test_crossing_photos_are_told_with_their_companions() -> None:
         "v": "validation",
     }
     groups = {"t1": "x", "a": "x", "b": "x", "t2": "y", "v": "y", "t3": "z"}
-    assert crossing(sides, groups) == {"t1": ("a", "b")}
-    assert crossing(sides, groups, side="test", other="validation") == {"t2": ("v",)}
-    assert crossing(sides, groups, side="train", other="test") == {"a": ("t1",), "b": ("t1",)}
+    assert crossing(sides, groups) == {"t1": ("a", "b"), "t2": ("v",)}
+    assert crossing(sides, groups, others=["train"]) == {"t1": ("a", "b")}
+    assert crossing(sides, groups, side="validation") == {}
+    assert crossing(sides, groups, side="train", others=["test"]) == {"a": ("t1",), "b": ("t1",)}
     assert crossing(sides, {}) == {}

@@ -100,6 +100,26 @@ def test_a_file_as_a_spreadsheet_saves_it_is_read(tmp_path: Path, catalog: Catal
     )
 
 
+@pytest.mark.parametrize(
+    "path", [" cat/1.jpg", "a\\b/1.jpg", "./x/1.jpg", "cat/1.jpg ", "=a/1.jpg", "'=a/1.jpg"]
+)
+def test_paths_and_classes_come_back_as_they_were_written(tmp_path: Path, path: str) -> None:
+    label = path.partition("/")[0]
+    for other in (" z", "-z"):
+        odd = Catalog(root=Path("photos"), rows=(row(path), row(f"{other}/1.jpg")))
+        file = tmp_path / "labels.csv"
+        write_doubts(file, [Doubt(path=path, label=label, suggested=other, reason="odd")])
+        file.write_text(file.read_text("utf-8").replace(",odd,", ",odd,relabel"), "utf-8")
+        assert read_changes(file, odd) == (LabelChange(path=path, label=label, new_label=other),)
+
+
+def test_no_name_is_a_formula_to_a_spreadsheet(tmp_path: Path) -> None:
+    file = tmp_path / "labels.csv"
+    write_doubts(file, [Doubt(path="=a/1.jpg", label="=a", suggested="@b", reason="looks like b")])
+    (line,) = file.read_text("utf-8").splitlines()[1:]
+    assert line == "'=a/1.jpg,'=a,'@b,looks like b,"
+
+
 def test_relabelling_to_the_same_class_changes_nothing(tmp_path: Path, catalog: Catalog) -> None:
     path = write(tmp_path, "cat/1.jpg,cat,cat,,relabel")
     assert read_changes(path, catalog) == ()

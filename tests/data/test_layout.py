@@ -37,6 +37,15 @@ def places(*names: str) -> dict[str, tuple[str, str | None]]:
     return {name: layout.place(name) for name in names}
 
 
+def folders(**classes: str) -> list[str]:
+    """Return a photo for each class named; a folder that names none holds its photo itself."""
+    return [
+        f"{folder}/{label}/1.jpg" if label else f"{folder}/1.jpg"
+        for folder, labels in classes.items()
+        for label in labels.split(" ")
+    ]
+
+
 def test_the_first_folder_is_the_class_however_deep_the_photo_lies() -> None:
     assert places("cat/1.jpg", "cat/2021/may/2.jpg", "dog/1.jpg") == {
         "cat/1.jpg": ("cat", None),
@@ -82,6 +91,64 @@ def test_a_test_folder_without_classes_is_no_class_of_its_own() -> None:
     placed = places("train/cat/1.jpg", "train/dog/1.jpg", "test/1.jpg")
     assert placed["train/cat/1.jpg"] == ("cat", "train")
     assert placed["test/1.jpg"] == ("", "test")
+
+
+@pytest.mark.parametrize(
+    "side", [{"test": "cat dog"}, {"Val": "cat"}, {"test": "dog owl"}, {"test": "", "val": "cat"}]
+)
+@pytest.mark.parametrize("other", ["", "cat dog", "red blue"])
+def test_another_folder_beside_a_split_makes_it_no_class_folders(
+    side: dict[str, str], other: str
+) -> None:
+    names = folders(train="cat dog", **side, car=other)
+    layout = detect_layout(names)
+    assert layout.has_splits
+    assert layout.beside == ("car",)
+    assert layout.place("train/cat/1.jpg") == ("cat", "train")
+    assert {layout.place(name) for name in names if name.startswith("car/")} == {("", None)}
+
+
+@pytest.mark.parametrize(
+    "classes",
+    [
+        {"train": "", "test": "", "car": ""},
+        {"train": "", "test": "cat dog", "car": ""},
+        {"train": "steam diesel", "bus": "red blue", "car": ""},
+        {"train": "steam diesel", "test": "", "car": ""},
+        {"train": "steam diesel", "test": "a b steam", "car": ""},
+        {"train": "steam diesel", "test": "written oral", "car": "steam diesel"},
+    ],
+)
+def test_class_folders_that_are_called_train_and_test_stay_classes(classes: dict[str, str]) -> None:
+    layout = detect_layout(folders(**classes))
+    assert (layout.has_splits, layout.notes()) == (False, ())
+    assert {layout.place(name)[0] for name in folders(**classes)} == set(classes)
+
+
+def test_photos_beside_a_split_are_left_out_and_the_note_says_what_to_do(tmp_path: Path) -> None:
+    put(tmp_path, *folders(test="cat dog", train="cat dog", car=""), "loose.jpg")
+    files, layout = find_files(tmp_path)
+    assert [file.path for file in files if file.problem == NO_CLASS] == ["car/1.jpg", "loose.jpg"]
+    assert layout.notes()[-1] == (
+        "The folder car lies beside train and test, so its photos are left out; move them into a "
+        "class folder of train or test."
+    )
+
+
+def test_several_folders_beside_a_split_are_named() -> None:
+    names = folders(Test="cat dog", val="cat", train="cat dog", car="", bus="red")
+    assert detect_layout(names).notes()[-1] == (
+        "The folders bus and car lie beside train, val and Test, so their photos are left out; "
+        "move them into a class folder of train, val or Test."
+    )
+    many = detect_layout([*names, *(f"x{number}/1.jpg" for number in range(5))]).notes()[-1]
+    assert many.startswith("The folders bus, car, x0, x1, x2 and 2 more lie beside train, val")
+
+
+def test_a_split_without_other_folders_says_nothing_of_them() -> None:
+    layout = detect_layout(folders(train="cat dog", test="cat dog"))
+    assert (layout.sides, layout.beside) == (("train", "test"), ())
+    assert len(layout.notes()) == 1
 
 
 def test_folders_around_everything_are_stepped_into() -> None:

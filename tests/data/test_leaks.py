@@ -119,6 +119,9 @@ def test_photos_that_are_kept_are_counted_on_the_later_sides() -> None:
     (note,) = note_kept(sides, groups)
     assert note.startswith("2 of 3 test photos have a copy, a near-duplicate or a photo of their")
     assert note_kept(sides, {"a": "x", "b": "y"}) == []
+    (note,) = note_kept(sides, {"d": "y", "e": "y"})
+    assert note.startswith("1 of 3 test photos")
+    assert "in training or validation" in note
 
 
 def test_a_class_that_would_lose_all_training_photos_is_named() -> None:

@@ -1,6 +1,8 @@
 """Photos by path, in memory or in a file that vanishes with them."""
 
+import errno
 import gc
+import os
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -129,3 +131,45 @@ def test_free_memory_is_assumed_where_the_system_does_not_say(
     for name in ("_MEMINFO", "_CGROUP_LIMIT"):
         monkeypatch.setattr(pixels, name, tmp_path / "missing")
     assert available_memory_bytes() == pixels.ASSUMED_MEMORY_BYTES
+
+
+def test_room_that_is_not_reserved_is_taken_as_photos_come(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pixels, "available_memory_bytes", lambda: 0)
+    monkeypatch.setattr(pixels, "PIECE_BYTES", 1000)
+    taken: list[tuple[int, int]] = []
+    monkeypatch.setattr(
+        os, "posix_fallocate", lambda _, start, length: taken.append((start, length)), raising=False
+    )
+    store = PixelStore(capacity=10**7, size_px=16, storage=tmp_path, reserve=False)
+    assert store.is_on_disk
+    assert taken == []
+    photo_SSC = np.full((16, 16, 3), 7, dtype=np.uint8)
+    for name in "abc":
+        store.add(name, photo_SSC)
+    # One photo takes 768 bytes.
+    assert taken == [(0, 1000), (1000, 1000), (2000, 1000)]
+    assert (store.take(["c"])[0] == photo_SSC).all()
+
+
+def test_a_disk_that_fills_up_midway_is_for_the_user_to_put_right(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pixels, "available_memory_bytes", lambda: 0)
+    store = PixelStore(capacity=10, size_px=16, storage=tmp_path, reserve=False)
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full, raising=False)
+    with pytest.raises(DataError, match="no room"):
+        store.add("a", np.zeros((16, 16, 3), dtype=np.uint8))
+
+
+def test_put_adds_a_photo_or_takes_the_place_of_its_pixels() -> None:
+    store = PixelStore(capacity=2, size_px=16)
+    for value in (1, 2):
+        store.put("a", np.full((16, 16, 3), value, dtype=np.uint8))
+    assert len(store) == 1
+    assert (store.array == 2).all()

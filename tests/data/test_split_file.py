@@ -7,6 +7,7 @@ import pytest
 
 from fieldmark.base.errors import SplitError
 from fieldmark.data.catalog import Catalog, CatalogRow
+from fieldmark.data.label_file import LabelChange, apply_changes
 from fieldmark.data.split_file import given_sides, read_split_file
 
 
@@ -83,6 +84,28 @@ def test_a_byte_order_mark_and_quotes_are_understood(tmp_path: Path) -> None:
 def test_what_is_wrong_is_named(tmp_path: Path, text: str, told: str) -> None:
     with pytest.raises(SplitError, match=told):
         read(tmp_path, text)
+
+
+@pytest.mark.parametrize("new_label", ["dog", None])
+def test_a_split_made_before_labels_were_put_right_still_fits(
+    tmp_path: Path, new_label: str | None
+) -> None:
+    file = tmp_path / "split.csv"
+    file.write_text("path,label,split\ncat/1.jpg,cat,train\ncat/2.jpg,cat,test\n", encoding="utf-8")
+    change = LabelChange(path="cat/1.jpg", label="cat", new_label=new_label)
+    sides = read_split_file(file, apply_changes(catalog(), [change]))
+    left_out = {} if new_label is None else {"cat/1.jpg": "train"}
+    assert sides == {**left_out, "cat/2.jpg": "test"}
+
+
+def test_the_label_put_right_fits_too_but_no_third_one(tmp_path: Path) -> None:
+    change = LabelChange(path="cat/1.jpg", label="cat", new_label="dog")
+    file = tmp_path / "split.csv"
+    file.write_text("path,label,split\ncat/1.jpg,dog,train\n", encoding="utf-8")
+    assert read_split_file(file, apply_changes(catalog(), [change])) == {"cat/1.jpg": "train"}
+    file.write_text("path,label,split\ncat/1.jpg,cow,train\n", encoding="utf-8")
+    with pytest.raises(SplitError, match=r"labelled 'cow', but lies in the folder of 'cat'"):
+        read_split_file(file, apply_changes(catalog(), [change]))
 
 
 def test_many_missing_photos_are_counted_and_three_shown(tmp_path: Path) -> None:

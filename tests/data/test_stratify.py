@@ -184,6 +184,37 @@ def test_a_group_with_most_of_a_class_is_not_what_makes_up_for_a_missing_part() 
         assert carved(groups, seed=seed)["cat-0"] == "train"
 
 
+def test_groups_that_nearly_are_the_classes_are_all_learned_from() -> None:
+    names = ("cat", "dog", "owl", "flower")
+    groups = [
+        Group(digest=name, labels={name: 37, names[number - 1]: 1, names[number - 2]: 2})
+        for number, name in enumerate(names)
+    ]
+    for seed in range(60):
+        assert carve(groups, BOTH, seed=seed) == {}
+
+
+@settings(max_examples=150)
+@given(
+    st.lists(
+        st.dictionaries(st.sampled_from("abcd"), st.integers(1, 40), min_size=1, max_size=3),
+        max_size=12,
+    ),
+    st.integers(0, 2**31),
+)
+def test_a_group_with_most_of_any_class_is_learned_from_whatever_else_it_holds(
+    mixes: list[dict[str, int]], seed: int
+) -> None:
+    groups = [Group(digest=str(number), labels=mix) for number, mix in enumerate(mixes)]
+    sizes = Counter[str]()
+    for mix in mixes:
+        sizes.update(mix)
+    sides = carved(groups, seed=seed)
+    for one in groups:
+        if any(2 * count > sizes[label] for label, count in one.labels.items()):
+            assert sides[one.digest] == "train"
+
+
 def test_a_group_with_most_of_a_class_is_learned_from() -> None:
     groups = [group("cat", 0, num_photos=60), *classes(cat=41)[1:]]
     for seed, _ in zip(seeds_where(groups, cat_0="test"), range(20), strict=False):

@@ -8,6 +8,8 @@ from fieldmark.base.errors import DataError
 from fieldmark.data.catalog import Catalog, CatalogRow
 from fieldmark.data.trainable import require_trainable
 
+ON_PURPOSE = "excluded by the labels file"
+
 
 def catalog(**reasons: list[str]) -> Catalog:
     """Rows by class; an empty reason is a usable photo."""
@@ -15,8 +17,8 @@ def catalog(**reasons: list[str]) -> Catalog:
         CatalogRow(
             path=f"{label}/{number}.jpg",
             label=label,
-            width=None,
-            height=None,
+            width=9 if reason in {"", ON_PURPOSE} else None,
+            height=9 if reason in {"", ON_PURPOSE} else None,
             num_bytes=1,
             sha256="",
             status="excluded" if reason else "used",
@@ -74,6 +76,16 @@ def test_a_class_whose_photos_were_all_left_out_is_named() -> None:
     reasons = ["a", "b", "b", "c", "d"]
     text = message(catalog(cat=["", ""], dog=["", ""], fox=reasons))
     assert "No photo can be used of: 'fox' (2 × b; 1 × a; 1 × c; 1 × other reasons)." in text
+
+
+@pytest.mark.parametrize("others", [[], ["empty file"], ["hidden file"]])
+def test_a_class_that_was_left_out_on_purpose_is_simply_gone(others: list[str]) -> None:
+    require_trainable(catalog(cat=["", ""], dog=["", ""], fox=[*[ON_PURPOSE] * 41, *others]))
+
+
+def test_a_class_that_lost_all_but_one_on_purpose_is_told_so() -> None:
+    text = message(catalog(cat=["", ""], dog=["", ""], fox=["", ON_PURPOSE, ON_PURPOSE]))
+    assert f"Only one usable photo of: 'fox' (and left out: 2 × {ON_PURPOSE})." in text
 
 
 def test_everything_in_the_way_is_said_at_once() -> None:

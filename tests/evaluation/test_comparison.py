@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fieldmark.evaluation.comparison import accuracy_difference
-from fieldmark.evaluation.intervals import Estimate
+from fieldmark.evaluation.intervals import Estimate, wilson_interval
 
 
 def difference(before: object, after: object, groups: list[str], *, seed: int = 0) -> Estimate:
@@ -26,10 +26,13 @@ def test_the_difference_by_hand() -> None:
     assert found.low < 0.25 < found.high
 
 
-def test_photos_on_which_both_agree_make_no_difference() -> None:
+def test_photos_on_which_both_agree_make_no_difference_but_a_few_photos_prove_little() -> None:
     right = np.random.default_rng(0).random(50) < 0.7
     found = difference(right, right, names(50))
-    assert (found.low, found.value, found.high) == (0.0, 0.0, 0.0)
+    assert found.value == 0.0
+    assert found.high == -found.low == wilson_interval(0, 50).high
+    grouped = difference(right, right, names(50, per_group=5))
+    assert grouped.high == wilson_interval(0, 10).high
 
 
 def test_groups_weigh_by_their_photos() -> None:

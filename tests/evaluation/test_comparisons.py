@@ -32,6 +32,7 @@ FULL = Comparisons(
             LabelChange(path="cat/1.jpg", label="cat", new_label="dog"),
             LabelChange(path="cat/2.jpg", label="cat", new_label=""),
         ),
+        as_it_was=LOW,
         before=LOW,
         after=HIGH,
         difference=Estimate(value=0.06, low=-0.01, high=0.1),
@@ -71,7 +72,7 @@ def test_the_file_has_the_documented_keys() -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("{", "is not valid JSON"),
+        ("{", "cannot be read"),
         ("[]", "has no schema_version"),
         ('{"schema_version": 2}', "schema version 2"),
         ('{"schema_version": 1, "labels": null}', "there is no naive_split, given_split"),

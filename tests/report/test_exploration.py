@@ -243,6 +243,15 @@ def test_suspects_come_with_both_probabilities_and_with_the_way_to_correct_them(
     assert "relabel" in text
 
 
+def test_the_file_of_labels_is_told_where_only_copies_put_labels_in_doubt(
+    tmp_path: Path, catalog: Catalog, parse_page: ParsePage
+) -> None:
+    audit = audit_of(catalog, skipped={"FM501": "no features"})
+    text = parse_page(write(tmp_path / "out", catalog, audit, labels_csv="labels.csv")).text
+    assert "Labels were not checked: no features." in text
+    assert f"Open {tmp_path / 'out' / 'labels.csv'} in a spreadsheet" in text
+
+
 def test_without_a_file_of_labels_none_is_promised(
     tmp_path: Path, catalog: Catalog, shortcut_test: ShortcutTest, parse_page: ParsePage
 ) -> None:

@@ -279,6 +279,7 @@ def relabelled(difference: Estimate) -> LabelComparison:
             LabelChange(path="cat/001.png", label="cat", new_label="<b>dog</b>"),
             LabelChange(path="cat/002.png", label="cat", new_label=""),
         ),
+        as_it_was=ESTIMATE,
         before=ESTIMATE,
         after=HIGHER,
         difference=difference,
@@ -328,7 +329,7 @@ def test_the_report_says_what_grouping_does(make_run: MakeRun, parse_page: Parse
     text = parse_page(report(run)).text.replace("\u00a0", " ")
     told = "A split that ignores copies would have promised 99.6 %; kept apart it is 98.9 %."
     assert told in text
-    assert "17 test photos of 1,381 would have had a copy in training" in text
+    assert "17 test photos of 1,381 would have had a copy among the photos learned from" in text
     assert "98.0 to 99.5 %" in text
 
 
@@ -337,7 +338,7 @@ def test_leaks_of_a_given_split_are_told(make_run: MakeRun, parse_page: ParsePag
     given = GivenSplit(num_leaked=1, num_excluded=2, all=HIGHER, without_leaked=ESTIMATE)
     write_comparisons(run, Comparisons(given_split=given))
     text = parse_page(report(run)).text
-    assert "1 test photo of the given split has a copy among its training photos" in text
+    assert "1 test photo of the given split has a copy among the photos learned from" in text
     assert "2 photos were left out of training for it" in text
     assert "Without the leaked ones" in text
 

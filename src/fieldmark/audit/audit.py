@@ -121,6 +121,9 @@ class _Run:
         if code == LABELS:
             judged = checks_model.judge_labels(self.survey, seed=self.seed)
             self.suspects, self.classifier = judged.suspects, judged.classifier
+            if judged.obstacle:
+                self.skipped[code] = judged.obstacle
+                return None
             return checks_model.suspicious_labels(self.survey, judged)
         if code == OUTLIERS:
             return checks_model.outliers(self.survey, seed=self.seed)

@@ -68,7 +68,8 @@ def too_small(survey: Survey) -> Finding | None:
             f"{MIN_GROUPS}: {named}."
         )
     if weak:
-        named = listed([f"'{label}' (about {tested[label]})" for label in weak])
+        about = "" if survey.planned else "about "
+        named = listed([f"'{label}' ({about}{tested[label]})" for label in weak])
         told.append(f"Fewer than {MIN_TESTED} photos to test with: {named}.")
         told.append(_how_sure(tested[weak[0]]))
     severity: Severity = "error" if few else "warning"
@@ -81,10 +82,11 @@ def too_small(survey: Survey) -> Finding | None:
 
 
 def _num_tested(survey: Survey, groups: Mapping[str, str]) -> int:
-    """Return how many groups of a class will be tested on; `groups` has a path for each."""
-    if TEST not in survey.sides.values():
+    """Return how many groups of a class are tested on; `groups` has a path for each."""
+    known = survey.planned or survey.sides
+    if TEST not in known.values():
         return math.floor(survey.split.test * len(groups))
-    return sum(survey.sides.get(path) == TEST for path in groups.values())
+    return sum(known.get(path) == TEST for path in groups.values())
 
 
 def _how_sure(num_tested: int) -> str:

@@ -5,13 +5,13 @@ Not covered: finding duplicates (`duplicates`); keeping them on one side (`data.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from fieldmark.audit.duplicates import NearPair
 from fieldmark.audit.findings import Evidence, Finding, Severity
 from fieldmark.audit.mirrored import describe_mirrored, mirrored_folders
 from fieldmark.audit.survey import Survey, counted, make_finding, severity_of
-from fieldmark.data.groups import crossing
+from fieldmark.data.groups import United, crossing
 from fieldmark.data.split_table import TEST, TRAIN, VALIDATION
 
 TWICE_SHARE = 0.9
@@ -20,6 +20,11 @@ that holds a folder twice, from which a few files were lost, but no folder that 
 copies. The published archive of natural-images has all of its 6,899 twice."""
 NUM_EXAMPLES = 20
 """Copies shown where all photos are copies."""
+MAX_COMPANIONS = 5
+"""Companions on earlier sides listed with a photo: of a patient with a thousand photos on each of
+two sides they would be a million paths, and one tells what the leak is."""
+EARLIER = {TRAIN: "training", VALIDATION: "validation"}
+"""The sides that a later one must not share photos with, in words."""
 
 
 def copies_within(survey: Survey) -> Finding | None:
@@ -90,25 +95,29 @@ def near_under_two_labels(survey: Survey) -> Finding | None:
 
 
 def across_the_split(survey: Survey) -> Finding | None:
-    """FM305: photos of a later side whose group also stands in training."""
+    """FM305: photos of a later side whose group also stands on an earlier one."""
     groups = {row.path: survey.group(row.path) for row in survey.catalog.usable}
     sides = {path: side for path, side in survey.sides.items() if path in groups}
-    leaked = {side: crossing(sides, groups, side=side, other=TRAIN) for side in (TEST, VALIDATION)}
+    leaked = {side: crossing(sides, groups, side=side) for side in (TEST, VALIDATION)}
     if not any(leaked.values()):
         return None
-    told = []
-    for side, companions in leaked.items():
-        if companions:
-            total = sum(given == side for given in sides.values())
-            told.append(f"{len(companions):,} of {counted(total, f'{side} photo')}")
+    told = [
+        f"{len(companions):,} of "
+        + counted(sum(given == side for given in sides.values()), f"{side} photo")
+        for side, companions in leaked.items()
+        if companions
+    ]
+    have = "has" if sum(map(len, leaked.values())) == 1 else "have"
+    met = {sides[path] for companions in leaked.values() for of in _once(companions) for path in of}
+    earlier = _in_words(met)
     kept = survey.split.leaks == "keep"
-    what = "left there, so the accuracy flatters" if kept else "left out of training"
+    what = "left there, so the accuracy flatters" if kept else f"left out of {earlier}"
     summary = (
-        f"{' and '.join(told)} have a copy, a near-duplicate or a photo of their group in "
-        f"training; these are {what}."
+        f"{' and '.join(told)} {have} a copy, a near-duplicate or a photo of the same group "
+        f"in {earlier}; these are {what}."
     )
     severity: Severity = "error" if kept else "warning"
-    return make_finding("FM305", severity, summary, _torn(survey, leaked))
+    return make_finding("FM305", severity, summary, _torn(survey, sides, leaked))
 
 
 def contained_twice(survey: Survey) -> Finding | None:
@@ -155,18 +164,12 @@ def _largest_first(groups: Iterable[tuple[str, ...]]) -> list[tuple[str, ...]]:
 
 def _clusters(pairs: Sequence[NearPair]) -> list[tuple[tuple[str, ...], list[NearPair]]]:
     """Return the photos tied together by pairs, and those pairs, the largest clusters first."""
-    root: dict[str, str] = {}
-
-    def find(path: str) -> str:
-        while root.setdefault(path, path) != path:
-            root[path] = path = root[root[path]]
-        return path
-
+    united = United()
     for pair in pairs:
-        root[find(pair.second)] = find(pair.first)
+        united.unite(pair.first, pair.second)
     tied: dict[str, list[NearPair]] = defaultdict(list)
     for pair in pairs:
-        tied[find(pair.first)].append(pair)
+        tied[united.smallest(pair.first)].append(pair)
     clusters = [
         (tuple(sorted({path for pair in of for path in (pair.first, pair.second)})), of)
         for of in tied.values()
@@ -183,16 +186,47 @@ def _likeness(pairs: Sequence[NearPair]) -> str:
     return ", ".join([*turns, percent])
 
 
-def _torn(survey: Survey, leaked: Mapping[str, Mapping[str, Sequence[str]]]) -> list[Evidence]:
-    """Return each photo with those of its group in training, exact copies first."""
+def _torn(
+    survey: Survey, sides: Mapping[str, str], leaked: Mapping[str, Mapping[str, Sequence[str]]]
+) -> list[Evidence]:
+    """Return each photo with those of its group on earlier sides, exact copies first.
+
+    Photos of one group share their companions, so that these are looked through once a group.
+    """
     digests = {row.path: row.sha256 for row in survey.catalog.usable}
-    copies, others = [], []
+    copies: list[Evidence] = []
+    others: list[Evidence] = []
     for side, companions in leaked.items():
-        for path, trained in companions.items():
-            if any(digests[other] == digests[path] for other in trained):
-                detail = f"the first is a {side} photo, with the same bytes in training"
-                copies.append(Evidence(paths=(path, *trained), detail=detail))
-            else:
-                detail = f"the first is a {side} photo, the rest of its group is in training"
-                others.append(Evidence(paths=(path, *trained), detail=detail))
+        by_content = {
+            id(of): {digests[path]: path for path in reversed(of)} for of in _once(companions)
+        }
+        for path, of in companions.items():
+            copy = by_content[id(of)].get(digests[path])
+            piece = _piece(path, of, copy=copy, side=side, sides=sides)
+            (copies if copy else others).append(piece)
     return [*copies, *others]
+
+
+def _piece(
+    path: str, of: Sequence[str], *, copy: str | None, side: str, sides: Mapping[str, str]
+) -> Evidence:
+    """Return a photo with its first companions, the one with the same bytes before all."""
+    first = [copy] if copy else []
+    rest = [other for other in of[: MAX_COMPANIONS + 1] if other != copy]
+    shown = [*first, *rest][:MAX_COMPANIONS]
+    where = _in_words({sides[other] for other in first or shown})
+    what = "with the same bytes in" if copy else "the rest of its group is in"
+    detail = f"the first is a {side} photo, {what} {where}"
+    if more := len(of) - len(shown):
+        detail += f"; {more:,} more of its group are not listed"
+    return Evidence(paths=(path, *shown), detail=detail)
+
+
+def _once(companions: Mapping[str, Sequence[str]]) -> Collection[Sequence[str]]:
+    """Return each sequence of companions once, however many photos share it."""
+    return {id(of): of for of in companions.values()}.values()
+
+
+def _in_words(sides: Collection[str]) -> str:
+    """Return `"training and validation"`, or the one of them that there is."""
+    return " and ".join(word for side, word in EARLIER.items() if side in sides)

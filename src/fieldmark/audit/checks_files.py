@@ -1,7 +1,7 @@
 """Checks of the files themselves: readable, whole, rightly named, of usual colours and shapes.
 
 In: a `Survey`. Out: one finding for each check, or None where there is nothing to say.
-Thresholds were tried on 6,899 photos of eight collections: how many each one flags stands with it.
+Thresholds were tried on the 6,899 photos of Natural Images: how many each flags stands with it.
 Not covered: what the photos show (`checks_appearance`).
 """
 
@@ -31,8 +31,9 @@ NEARLY_ALL = 0.9
 CHANCE = 0.01
 """Odds below which that is no accident."""
 MIN_SIDE_PX = 32
-"""Shorter side below which there is little to see: the size of the pictures in CIFAR-10, on which
-people err at 6 % (Karpathy 2011). Folders of such pictures throughout are taken as they are."""
+"""Shorter side below which there is little to see: the size of the pictures in CIFAR-10, of which
+one practised person got about 6 % wrong (Karpathy, "Lessons learned from manually classifying
+CIFAR-10", 2011). A choice; folders of such pictures throughout are taken as they are."""
 MAX_AREA_RATIO = 64
 """Times the median area above which a photo is extreme: eight times as wide and high. 2 of 6,899;
 at 16 it would be 61, all of them ordinary photos."""
@@ -57,11 +58,11 @@ def unreadable(survey: Survey) -> Finding | None:
 
 
 def truncated(survey: Survey) -> Finding | None:
-    """FM102: photos whose data end early; every one is listed."""
+    """FM102: photos whose data stop before their end; every one is listed."""
     lost = [row for row in _lost(survey) if row.reason.startswith(TRUNCATED)]
     if not lost:
         return None
-    return _of_lost("FM102", "left out because the picture is cut off", lost)
+    return _of_lost("FM102", "left out because the data stop before the end", lost)
 
 
 def wrong_extension(survey: Survey) -> Finding | None:
@@ -156,15 +157,12 @@ def rotation_overruled(survey: Survey) -> Finding | None:
 def _lost(survey: Survey) -> list[CatalogRow]:
     """Return the files that somebody will miss, commonest reason first.
 
-    What could be read was left out on purpose (not in the split file, excluded by its label), and
-    a file in no class folder, which was not opened, is a photo only if its name says so.
+    A file in no class folder, which was not opened, is a photo only if its name says so.
     """
     lost = [
         row
         for row in survey.catalog.rows
-        if row.is_lost_photo
-        and row.width is None
-        and (row.reason != NO_CLASS or has_image_name(row.path))
+        if row.is_lost_photo and (row.reason != NO_CLASS or has_image_name(row.path))
     ]
     counts = Counter(row.reason for row in lost)
     return sorted(lost, key=lambda row: (-counts[row.reason], row.reason, row.path))

@@ -40,8 +40,9 @@ _ALL = (
     _code(
         "FM102",
         "Truncated photos",
-        "The data of these files end before the picture does, as after a download or a copy "
-        "that broke off. They are left out, since the missing part would be learned as grey.",
+        "The data of these files stop before their end, as after a download or a copy that broke "
+        "off. They are left out, since a part of the picture that is missing would be learned as "
+        "grey.",
         "Copy or download them again. What arrives cut off again is cut off at its source.",
     ),
     _code(
@@ -134,9 +135,9 @@ _ALL = (
     _code(
         "FM303",
         "Near-duplicates within a class",
-        "These photos show the same picture: saved again, resized, slightly cut or mirrored. "
-        "They stay on one side of the split, so the class holds fewer different photos than "
-        "files.",
+        "These photos show the same picture: saved again, resized, slightly cut, mirrored or "
+        "turned. They stay on one side of the split, so the class holds fewer different photos "
+        "than files.",
         "Keep the best one of each group. For photos that belong together without looking "
         "alike (one patient, one burst), give the groups with '--group-by'.",
     ),
@@ -216,10 +217,13 @@ CODES: dict[str, Code] = {code.code: code for code in _ALL}
 def check_codes(codes: Iterable[str]) -> tuple[str, ...]:
     """Return the codes in capitals, sorted, each once.
 
+    Args:
+        codes: in any case, one or several with commas between in each.
+
     Raises:
         RecipeError: there is no such code.
     """
-    asked = {code.strip().upper() for code in codes}
+    asked = {code.strip().upper() for some in codes for code in some.split(",")} - {""}
     for code in sorted(asked - CODES.keys()):
         raise RecipeError(
             f"There is no check '{code}' to ignore.{nearest_spelling(code, CODES)} "

@@ -156,7 +156,7 @@ def smoothing(side: int, width_px: float) -> Floats:
 
 
 def shrink(pictures_NSS: Floats, side: int) -> Floats:
-    """Return pictures reduced to `side` pixels by the mean of squares."""
+    """Return pictures reduced to `side` pixels, each the mean of a block."""
     factor = pictures_NSS.shape[-1] // side
     shrunk: Floats = pictures_NSS.reshape(-1, side, factor, side, factor).mean(axis=(2, 4))
     return shrunk

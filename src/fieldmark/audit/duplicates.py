@@ -5,14 +5,23 @@ Not covered: how pictures are compared (`similarity`); what it means for the fol
 """
 
 from collections import defaultdict
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from typing import Any
 
 import numpy as np
 
-from fieldmark.audit.similarity import Groups, find_similar
+from fieldmark.audit.similarity import Groups, SimilarPair, find_similar
+from fieldmark.base.cache import remembered
 from fieldmark.data.catalog import Catalog
+from fieldmark.data.cue_cache import CUES_VERSION
 from fieldmark.data.cues import Cues
+
+SIMILARITY_VERSION = 1
+"""Raised whenever the same pictures would give other pairs."""
+LIBRARIES = ("numpy", "scipy", "pillow")
+"""Another version of these may give other pairs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +65,8 @@ def find_duplicates(catalog: Catalog, cues: Mapping[str, Cues]) -> Duplicates:
     for path, content in sorted((row.path, row.sha256) for row in catalog.usable):
         paths_by_content[content].append(path)
     copies = sorted(paths_by_content.values())
-    near = _find_near([paths[0] for paths in copies], cues)
+    first_paths = [paths[0] for paths in copies]
+    near = tuple(_near(first_paths, _pairs(first_paths, catalog, cues)))
     return Duplicates(
         exact=tuple(tuple(paths) for paths in copies if len(paths) > 1),
         near=near,
@@ -64,19 +74,39 @@ def find_duplicates(catalog: Catalog, cues: Mapping[str, Cues]) -> Duplicates:
     )
 
 
-def _find_near(paths: list[str], cues: Mapping[str, Cues]) -> tuple[NearPair, ...]:
+def _pairs(
+    paths: Sequence[str], catalog: Catalog, cues: Mapping[str, Cues]
+) -> Sequence[SimilarPair]:
+    """Return the similar pairs among photos of different content, remembered by their content."""
     if not paths:
         return ()
-    pairs = find_similar(np.stack([cues[path].thumbnail_SSC for path in paths]))
-    return tuple(
-        NearPair(
+    sha256s = {row.path: row.sha256 for row in catalog.usable}
+    depends_on = {
+        "photos": [sha256s[path] for path in paths],
+        "version": [SIMILARITY_VERSION, CUES_VERSION],
+        "libraries": {name: version(name) for name in LIBRARIES},
+    }
+
+    def compute() -> dict[str, Any]:
+        pairs = find_similar(np.stack([cues[path].thumbnail_SSC for path in paths]))
+        return {"pairs": [asdict(pair) for pair in pairs]}
+
+    return remembered(
+        "copies",
+        depends_on,
+        compute,
+        read=lambda known: [SimilarPair(**pair) for pair in known["pairs"]],
+    )
+
+
+def _near(paths: Sequence[str], pairs: Iterable[SimilarPair]) -> Iterator[NearPair]:
+    for pair in pairs:
+        yield NearPair(
             first=paths[pair.first],
             second=paths[pair.second],
             similarity=pair.similarity,
             turn=pair.turn,
         )
-        for pair in pairs
-    )
 
 
 def _tied_together(

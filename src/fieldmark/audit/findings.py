@@ -42,9 +42,11 @@ class Finding:
     severity: str
     """A `Severity`: error, warning or info."""
     summary: str
-    """One sentence with the numbers of this folder."""
+    """What was found, with the numbers of this folder."""
     evidence: tuple[Evidence, ...] = ()
     """All of it, the most important first."""
+    headline: str = ""
+    """Its first sentence, where the summary has several and the first is enough in passing."""
 
     @property
     def num_photos(self) -> int:

@@ -146,7 +146,7 @@ CUE_SETS = (
     ),
     CueSet(
         key="camera",
-        title="Camera",
+        title="Camera and rotation",
         description="The camera and the rotation that the metadata note.",
         kind=FILE,
         measure=camera,
@@ -154,7 +154,8 @@ CUE_SETS = (
     CueSet(
         key="metadata",
         title="File metadata",
-        description="Image size, file size and camera together, without a look at the picture.",
+        description="Image size, file size, camera and rotation together, without a look at the "
+        "picture.",
         kind=FILE,
         measure=metadata,
     ),

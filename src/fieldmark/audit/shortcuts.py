@@ -12,7 +12,6 @@ import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +29,6 @@ from fieldmark.audit.shortcut_cues import (
 )
 from fieldmark.data.catalog import CatalogRow
 from fieldmark.data.cues import Cues
-from fieldmark.evaluation.document import from_plain, to_plain
 from fieldmark.evaluation.intervals import Estimate, wilson_interval
 
 MAX_PHOTOS = 5000
@@ -114,21 +112,6 @@ class ShortcutTest:
             for part in self.cues
             if part.key in parts and is_shortcut(part)
         )
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain JSON values."""
-        content: dict[str, Any] = to_plain(self)
-        return content
-
-    @classmethod
-    def from_json(cls, content: object, *, where: str = "shortcuts") -> "ShortcutTest":
-        """Read what `to_json` gave.
-
-        Raises:
-            RunError: if a field is missing or malformed; the message names it.
-        """
-        test: ShortcutTest = from_plain(cls, content, where=where)
-        return test
 
 
 def is_shortcut(score: CueScore) -> bool:
@@ -266,14 +249,11 @@ def describe_shortcuts(test: ShortcutTest, classifier: Estimate | None) -> list[
         test: what was measured.
         classifier: the accuracy to compare with, of one that sees the whole photo, or None.
     """
-    guessing = f"; always guessing the largest class would get {percent(test.chance.value)}"
-    if classifier is not None:
-        guessing += f", and the classifier gets {percent(classifier.value)}"
     return [
         # What it compares with is the same for all, and told once.
         _describe(
             score,
-            against=guessing if place == 0 else "",
+            opening=headline(test, classifier) if place == 0 else f"{_naming(score)}.",
             facts=test.sizes if score.key == "size" else (),
             classifier=classifier,
         )
@@ -281,14 +261,27 @@ def describe_shortcuts(test: ShortcutTest, classifier: Estimate | None) -> list[
     ]
 
 
-def _describe(
-    score: CueScore, *, against: str, facts: Sequence[str], classifier: Estimate | None
-) -> str:
+def headline(test: ShortcutTest, classifier: Estimate | None) -> str:
+    """Return the first sentence of `describe_shortcuts`; there must be a shortcut."""
+    told = f"{_naming(test.shortcuts[0])}; always guessing the largest class would get "
+    told += percent(test.chance.value)
+    if classifier is not None:
+        told += f", and the classifier gets {percent(classifier.value)}"
+    return f"{told}."
+
+
+def _naming(score: CueScore) -> str:
     low, high = (
         percent(end).removesuffix(" %") for end in (score.accuracy.low, score.accuracy.high)
     )
     share = f"{percent(score.accuracy.value)} of the photos ({low} to {high})"
-    sentences = [f"{score.title} alone names the class of {share}{against}."]
+    return f"{score.title} alone names the class of {share}"
+
+
+def _describe(
+    score: CueScore, *, opening: str, facts: Sequence[str], classifier: Estimate | None
+) -> str:
+    sentences = [opening]
     if score.given_away:
         sentences.append(f"It gives away {listed(score.given_away)}.")
     sentences += facts

@@ -22,7 +22,7 @@ from fieldmark.data.splits import SplitConfig
 
 MAX_EVIDENCE = 5000
 """Pieces of evidence kept of one finding: more than anybody looks through, and `findings.json`
-stays below a megabyte for each. Files that are left out are all kept."""
+stays at about a megabyte for each. Files that are left out are all kept."""
 SERIOUS_SHARE = 0.05
 """Share of the photos from which flaws of single photos are a warning: one in twenty is too many to
 be the folder's odd ones out, and enough for the accuracy to feel it. A choice, not a finding."""
@@ -40,6 +40,9 @@ class Survey:
     duplicates: Duplicates
     sides: Mapping[str, str] = field(default_factory=dict)
     """train, validation or test by path, as the user gave it; empty where nothing is given."""
+    planned: Mapping[str, str] = field(default_factory=dict)
+    """train, validation or test by path, as the photos are divided in the end; empty where they
+    cannot be."""
     split: SplitConfig = field(default_factory=SplitConfig)
     """How photos without a given side will be divided."""
     groups: Mapping[str, str] = field(default_factory=dict)

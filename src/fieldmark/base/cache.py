@@ -11,10 +11,13 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from fieldmark._version import __version__
+from fieldmark.base.errors import FieldmarkError
 from fieldmark.base.files import write_json
+
+Result = TypeVar("Result")
 
 CACHE_VARIABLE = "FIELDMARK_CACHE"
 """Environment variable that names another folder for the cache."""
@@ -35,22 +38,26 @@ def digest_of(depends_on: Mapping[str, Any]) -> str:
 
 
 def remembered(
-    name: str, depends_on: Mapping[str, Any], compute: Callable[[], dict[str, Any]]
-) -> dict[str, Any]:
-    """Return what `compute` gives, from the cache where the same was computed before.
+    name: str,
+    depends_on: Mapping[str, Any],
+    compute: Callable[[], dict[str, Any]],
+    *,
+    read: Callable[[dict[str, Any]], Result],
+) -> Result:
+    """Return a result, from the cache where the same was computed before.
 
     Args:
         name: of the kind of result; a folder of the cache.
         depends_on: plain JSON values that decide the result; Fieldmark's version is added.
-        compute: gives the result, plain JSON values.
+        compute: gives the result as plain JSON values.
+        read: makes the result of them. Where it cannot make anything of what was kept, it is
+            computed anew.
     """
     key = digest_of({"fieldmark": __version__, **depends_on})
     path = cache_folder() / name / f"{key}.json"
-    with contextlib.suppress(OSError, ValueError):
-        kept = json.loads(path.read_text("utf-8"))
-        if isinstance(kept, dict):
-            return kept
-    result = compute()
+    with contextlib.suppress(OSError, ValueError, TypeError, LookupError, FieldmarkError):
+        return read(json.loads(path.read_text("utf-8")))
+    computed = compute()
     with contextlib.suppress(OSError):
-        write_json(path, result)
-    return result
+        write_json(path, computed)
+    return read(computed)

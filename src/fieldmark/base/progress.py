@@ -23,12 +23,17 @@ stage, so that a slow start stops counting, and many units of a slow one, so tha
 SHORTEST_SPAN_S = 0.1
 """Over less than this a rate says nothing."""
 
+DIRECTIONS = (0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+"""Unicode's marks that turn the direction of writing, with which one name can pass for another."""
+LINE_ENDS = (0x2028, 0x2029)
+"""Unicode's separators of lines and paragraphs."""
+
 CONTROL_CHARACTERS = {
     code: "\N{REPLACEMENT CHARACTER}"
-    for code in (*range(0x20), *range(0x7F, 0xA0))
+    for code in (*range(0x20), *range(0x7F, 0xA0), *DIRECTIONS, *LINE_ENDS)
     if chr(code) not in "\n\t"
 }
-"""What could move the cursor or recolour a terminal, for `str.translate`."""
+"""What could move the cursor, recolour a terminal or turn a line round, for `str.translate`."""
 
 
 class Progress(Protocol):

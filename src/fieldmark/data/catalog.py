@@ -30,7 +30,7 @@ class CatalogRow:
     path: str
     """Relative to the folder, with forward slashes."""
     label: str
-    """Its class, by the folder in which it lies; nothing where it lies in none."""
+    """Its class, by the folder in which it lies or by the labels file; nothing where by none."""
     width: int | None
     """Of the upright photo in pixels; None where it could not be read."""
     height: int | None
@@ -45,6 +45,9 @@ class CatalogRow:
     """What was repaired, or why the file is left out; nothing for a photo used as it is."""
     layout_split: str | None = None
     """train, validation or test, where the folder holds a split already made."""
+    folder_label: str = ""
+    """The class by the folder, where the labels file gives it another; else nothing. Not kept in
+    the file, whose reason says so."""
 
     @property
     def is_usable(self) -> bool:
@@ -53,8 +56,12 @@ class CatalogRow:
 
     @property
     def is_lost_photo(self) -> bool:
-        """Whether somebody will miss it: left out, though it looks meant as a photo."""
-        return not self.is_usable and not self.reason.startswith(NEVER_PHOTOS)
+        """Whether somebody will miss it: not read, though it looks meant as a photo.
+
+        What was read and then left out has a width: by the labels file or the split, on purpose.
+        """
+        is_unread = not self.is_usable and self.width is None
+        return is_unread and not self.reason.startswith(NEVER_PHOTOS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -121,9 +121,12 @@ def _pack(inspected: Inspected) -> Sequence[object]:
     return facts, thumbnail, _checksum(facts, thumbnail)
 
 
-def _unpack(facts: str, thumbnail: bytes, checksum: int) -> Inspected | None:
+def _unpack(facts: object, thumbnail: object, checksum: object) -> Inspected | None:
     """Return what was packed; None where it was damaged since."""
-    if _checksum(facts, thumbnail) != checksum:
+    # What stands in a column of SQLite need not be of the column's type.
+    if not isinstance(facts, str) or not isinstance(thumbnail, bytes):
+        return None
+    if not facts.isascii() or _checksum(facts, thumbnail) != checksum:
         return None
     content = json.loads(facts)
     values = content["cues"]

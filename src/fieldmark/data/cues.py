@@ -130,6 +130,12 @@ def _sharpness(luma_HW: NDArray[np.float32]) -> float:
     spread = float(luma_HW.std())
     if min(luma_HW.shape) < 3 or spread == 0:
         return 0.0
-    inner_HW = luma_HW[1:-1, 1:-1]
-    around_HW = luma_HW[:-2, 1:-1] + luma_HW[2:, 1:-1] + luma_HW[1:-1, :-2] + luma_HW[1:-1, 2:]
-    return float((around_HW - 4 * inner_HW).std()) / spread
+    return float(laplacian(luma_HW).std()) / spread
+
+
+def laplacian(luma: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the four neighbours less four times the pixel, of the inner pixels of (..., H, W)."""
+    around = luma[..., :-2, 1:-1] + luma[..., 2:, 1:-1]
+    around = around + luma[..., 1:-1, :-2] + luma[..., 1:-1, 2:]
+    difference: NDArray[np.float32] = around - 4 * luma[..., 1:-1, 1:-1]
+    return difference

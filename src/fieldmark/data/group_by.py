@@ -5,31 +5,29 @@ A photo without a group stands alone. A name means the same group wherever it is
 class: where each class counts its patients anew, the expression must take in the folder, too.
 """
 
-import csv
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from fieldmark.base.errors import SplitError, nearest_spelling
 from fieldmark.data.catalog import Catalog
+from fieldmark.data.photo_table import PATH, PhotoTable, photo_named, read_photo_table, some
 
 _TABLE = re.compile(r"(?P<file>.+?\.csv):(?P<column>.+)", re.IGNORECASE | re.DOTALL)
-_PATH = "path"
-_SHOWN = 3
 _COLUMNS_SHOWN = 12
 
 
-def read_groups(spec: str, catalog: Catalog, *, base: Path | None = None) -> dict[str, str]:
+def read_groups(spec: str, catalog: Catalog) -> dict[str, str]:
     """Return the name of the group of each usable photo that has one, by path.
 
     Args:
         spec: a regular expression that is searched in each path (relative to the folder of photos,
             with forward slashes): its first pair of brackets names the group, or all that it
             matches where it has none. Or `FILE.csv:COLUMN`: a CSV in UTF-8 with a column path and
-            the one named. A photo that is not matched or listed, or whose name is empty, has none.
+            the one named; a relative FILE lies in the current folder. A photo that is not matched
+            or listed, or whose name is empty, has none.
         catalog: the photos.
-        base: where a relative FILE lies; None: the current folder.
 
     Raises:
         SplitError: the expression is not valid or matches nothing, the CSV or its column is
@@ -38,26 +36,26 @@ def read_groups(spec: str, catalog: Catalog, *, base: Path | None = None) -> dic
     """
     named = _TABLE.fullmatch(spec)
     if named:
-        path = _located(named["file"], base=base)
+        path = Path(named["file"]).expanduser()
         groups = _from_table(path, column=named["column"], catalog=catalog)
     else:
-        groups = _from_expression(_compiled(spec, base=base), catalog=catalog)
+        groups = _from_expression(_compiled(spec), catalog=catalog)
     paths = {row.path for row in catalog.usable}
     groups = {path: name for path, name in groups.items() if name and path in paths}
     _require_useful(groups, spec=spec, catalog=catalog)
     return groups
 
 
-def check_group_by(spec: str, *, base: Path | None = None) -> None:
+def check_group_by(spec: str) -> None:
     """Refuse what cannot be right for any photos, before the photos are read.
 
     Raises:
         SplitError: the expression is not valid, or the CSV or its column is missing.
     """
     if named := _TABLE.fullmatch(spec):
-        _read_table(_located(named["file"], base=base), column=named["column"])
+        _read_table(Path(named["file"]).expanduser(), column=named["column"])
     else:
-        _compiled(spec, base=base)
+        _compiled(spec)
 
 
 def note_groups(catalog: Catalog, groups: Mapping[str, str]) -> list[str]:
@@ -87,9 +85,9 @@ def note_groups(catalog: Catalog, groups: Mapping[str, str]) -> list[str]:
     return notes
 
 
-def _compiled(spec: str, *, base: Path | None) -> re.Pattern[str]:
+def _compiled(spec: str) -> re.Pattern[str]:
     if spec.lower().endswith(".csv"):
-        columns = _columns_of(_located(spec, base=base))
+        columns = _columns_of(Path(spec).expanduser())
         raise SplitError(
             f"split.group_by is '{spec}': name the column, too, as in {spec}:patient.{columns}"
         )
@@ -113,69 +111,49 @@ def _from_expression(expression: re.Pattern[str], *, catalog: Catalog) -> dict[s
 
 def _from_table(path: Path, *, column: str, catalog: Catalog) -> dict[str, str]:
     groups: dict[str, str] = {}
-    for number, photo, name in _read_table(path, column=column):
+    known = {row.path for row in catalog.rows}
+    for number, cell, name in _read_table(path, column=column):
+        photo = photo_named(cell, known)
         if groups.setdefault(photo, name) != name:
             raise SplitError(
                 f"{path}, row {number}: {photo} is of '{name}', but an earlier row has it as of "
                 f"'{groups[photo]}'. Keep one of the rows."
             )
-    known = {row.path for row in catalog.rows}
     if unknown := [photo for photo in groups if photo not in known]:
         raise SplitError(
             f"The table of groups {path} lists {len(groups):,} photos, among them "
-            f"{len(unknown):,} not in {catalog.root} ({_some(unknown)}). Paths are relative to the "
+            f"{len(unknown):,} not in {catalog.root} ({some(unknown)}). Paths are relative to the "
             "folder of photos, as in cat/1.jpg. Correct them, or take the rows out."
         )
     return groups
 
 
 def _read_table(path: Path, *, column: str) -> list[tuple[int, str, str]]:
-    """Return row number, path and group of each row."""
-    header, *lines = _lines_of(path)
-    names = [name.strip().lower() for name in header]
+    """Return row number, cell of the path and group of each row."""
+    table = _open_table(path)
     wanted = column.strip().lower()
-    for name in (_PATH, wanted):
-        if name not in names:
+    for name in (PATH, wanted):
+        if name not in table.columns:
             raise SplitError(
                 f"The table of groups {path} has no column '{name}'."
-                f"{nearest_spelling(name, names)} Its first line names: {_listed(header)}."
+                f"{nearest_spelling(name, table.columns)} Its first line names: "
+                f"{_listed(table.columns)}."
             )
-    at, group_at = names.index(_PATH), names.index(wanted)
-    rows = []
-    for number, line in enumerate(lines, start=2):
-        if line and len(line) != len(header):
-            raise SplitError(
-                f"{path}, row {number}: {len(line)} values where the first line names "
-                f"{len(header)} columns."
-            )
-        if line:
-            photo = line[at].strip().replace("\\", "/").removeprefix("./")
-            rows.append((number, photo, line[group_at].strip()))
-    return rows
+    return [(number, cells[PATH], cells[wanted].strip()) for number, cells in table.rows()]
 
 
-def _lines_of(path: Path) -> list[list[str]]:
-    """Return the lines of a CSV, at least one."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            return list(csv.reader(stream)) or [[]]
-    except FileNotFoundError:
+def _open_table(path: Path) -> PhotoTable:
+    if not path.exists():
         beside = [file.name for file in path.parent.glob("*.csv")]
         raise SplitError(
             f"There is no table of groups {path}.{nearest_spelling(path.name, beside)} Give "
             "split.group_by as FILE.csv:COLUMN."
-        ) from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise SplitError(f"The table of groups {path} cannot be read: {error}.") from error
+        )
+    return read_photo_table(path, what="table of groups", error=SplitError)
 
 
 def _columns_of(path: Path) -> str:
-    return f" Its first line names: {_listed(_lines_of(path)[0])}." if path.is_file() else ""
-
-
-def _located(file: str, *, base: Path | None) -> Path:
-    # Joined to an absolute path, the base is dropped.
-    return (base or Path()) / Path(file).expanduser()
+    return f" Its first line names: {_listed(_open_table(path).columns)}." if path.is_file() else ""
 
 
 def _require_useful(groups: Mapping[str, str], *, spec: str, catalog: Catalog) -> None:
@@ -197,10 +175,5 @@ def _require_useful(groups: Mapping[str, str], *, spec: str, catalog: Catalog) -
 
 def _listed(names: Sequence[str]) -> str:
     more = len(names) - _COLUMNS_SHOWN
-    told = ", ".join(name.strip() for name in names[:_COLUMNS_SHOWN]) or "nothing"
+    told = ", ".join(names[:_COLUMNS_SHOWN]) or "nothing"
     return told + (f" and {more:,} more" if more > 0 else "")
-
-
-def _some(items: Iterable[str]) -> str:
-    told = list(items)
-    return "; ".join(told[:_SHOWN]) + ("; ..." if len(told) > _SHOWN else "")

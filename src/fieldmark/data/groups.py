@@ -13,10 +13,10 @@ may tie together two photos that stood on different sides.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from fieldmark.data.catalog import Catalog
-from fieldmark.data.split_table import TEST, TRAIN
+from fieldmark.data.split_table import SIDES, TEST
 
 
 def find_groups(
@@ -38,7 +38,7 @@ def find_groups(
         row.path: _digest_of(names[row.path]) if row.path in names else row.sha256
         for row in catalog.usable
     }
-    united = _United()
+    united = United()
     first_with: dict[str, str] = {}
     for row in catalog.usable:
         united.unite(first_with.setdefault(row.sha256, atoms[row.path]), atoms[row.path])
@@ -50,22 +50,29 @@ def find_groups(
 
 
 def crossing(
-    sides: Mapping[str, str], groups: Mapping[str, str], *, side: str = TEST, other: str = TRAIN
+    sides: Mapping[str, str],
+    groups: Mapping[str, str],
+    *,
+    side: str = TEST,
+    others: Collection[str] | None = None,
 ) -> dict[str, tuple[str, ...]]:
-    """Return the photos of one side that have companions on another, and those companions.
+    """Return the photos of one side that have companions on others, and those companions.
 
     Args:
         sides: the side of each photo, by path.
         groups: the group of each photo, by path; photos without one stand alone.
         side: whose photos are asked for.
-        other: where their companions are looked for.
+        others: where their companions are looked for; None: on all sides that are used earlier.
+            That is validation, too, for test photos: models are chosen by it, and a probe's last
+            head is fitted on it.
 
     Returns:
-        For each such photo the companions' paths, both sorted.
+        For each such photo the companions' paths, both sorted; photos of a group share one tuple.
     """
+    others = SIDES[: SIDES.index(side)] if others is None else others
     companions: dict[str, list[str]] = {}
     for path in sorted(sides):
-        if sides[path] == other and path in groups:
+        if sides[path] in others and path in groups:
             companions.setdefault(groups[path], []).append(path)
     found = {group: tuple(paths) for group, paths in companions.items()}
     return {
@@ -75,13 +82,15 @@ def crossing(
     }
 
 
-class _United:
-    """Atoms that belong together, each set of them known by its smallest."""
+class United:
+    """Atoms that belong together, each set of them known by its smallest (a union-find forest)."""
 
     def __init__(self) -> None:
+        """Let each atom stand alone."""
         self._above: dict[str, str] = {}
 
     def smallest(self, atom: str) -> str:
+        """Return the smallest of those that the atom belongs to, itself among them."""
         above = self._above
         while (parent := above.get(atom, atom)) != atom:
             # Halve the way for the next time; the sets can be long chains.
@@ -90,6 +99,7 @@ class _United:
         return atom
 
     def unite(self, one: str, other: str) -> None:
+        """Make one of the sets of both."""
         first, second = sorted((self.smallest(one), self.smallest(other)))
         if first != second:
             self._above[second] = first

@@ -6,7 +6,6 @@ without an action nothing changes.
 Not covered: finding the doubtful ones (`audit`).
 """
 
-import csv
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,13 +13,15 @@ from pathlib import Path
 from fieldmark.base.errors import DataError, nearest_spelling
 from fieldmark.base.files import write_csv
 from fieldmark.data.catalog import Catalog, CatalogRow
+from fieldmark.data.photo_table import PATH, as_text, name_meant, photo_named, read_photo_table
 
 HEADER = ("path", "label", "new_label", "reason", "action")
 RELABEL, EXCLUDE, KEEP = "relabel", "exclude", "keep"
 ACTIONS = (RELABEL, EXCLUDE, KEEP, "")
 """What the column action may hold, in any case; keep and nothing are the same."""
 
-_SHOWN = 3
+EXCLUDED = "excluded by the labels file"
+"""The reason of a photo that the file leaves out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +35,8 @@ class Doubt:
     """The class it may be of instead."""
     reason: str
     """Why, for the user."""
+    action: str = ""
+    """What the user has asked for before; nothing leaves it to them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,8 +51,11 @@ class LabelChange:
 
 
 def write_doubts(path: Path, doubts: Iterable[Doubt]) -> None:
-    """Write photos with doubtful labels in the order given, the column action left to the user."""
-    rows = ((one.path, one.label, one.suggested, one.reason, "") for one in doubts)
+    """Write photos with doubtful labels in the order given, for their user to fill in `action`."""
+    rows = (
+        (as_text(one.path), as_text(one.label), as_text(one.suggested), one.reason, one.action)
+        for one in doubts
+    )
     write_csv(path, header=HEADER, rows=rows)
 
 
@@ -66,14 +72,9 @@ def read_changes(path: Path, catalog: Catalog) -> tuple[LabelChange, ...]:
         DataError: the file cannot be read, a line of it is not valid, or it does not fit the
             folder.
     """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            lines = list(_read_lines(csv.reader(stream), path=path))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"The labels file {path} cannot be read: {error}.") from error
     rows = {row.path: row for row in catalog.rows}
     changes: dict[str, LabelChange] = {}
-    for number, values in lines:
+    for number, values in _read_lines(path):
         where = f"{path}, row {number}"
         change = _change(values, rows=rows, classes=catalog.classes, where=where)
         if change is None:
@@ -95,28 +96,22 @@ def apply_changes(catalog: Catalog, changes: Sequence[LabelChange]) -> Catalog:
 
 def _changed(row: CatalogRow, change: LabelChange) -> CatalogRow:
     if change.new_label is None:
-        return replace(row, status="excluded", reason="excluded by the labels file")
+        return replace(row, status="excluded", reason=EXCLUDED)
     told = f"relabelled from {row.label}"
     reason = f"{row.reason}; {told}" if row.reason else told
-    return replace(row, label=change.new_label, status="repaired", reason=reason)
+    return replace(
+        row, label=change.new_label, status="repaired", reason=reason, folder_label=row.label
+    )
 
 
-def _read_lines(lines: Iterator[list[str]], *, path: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    header = [name.strip().lower() for name in next(lines, [])]
-    if not {"path", "action"} <= set(header):
+def _read_lines(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    table = read_photo_table(path, what="labels file", error=DataError)
+    if not {PATH, "action"} <= set(table.columns):
         raise DataError(
-            f"The labels file {path} begins with {','.join(header)!r}. Its first line must name "
-            f"the columns path and action, separated by commas, as in {','.join(HEADER)}."
+            f"The labels file {path} begins with {','.join(table.columns)!r}. Its first line must "
+            f"name the columns path and action, separated by commas, as in {','.join(HEADER)}."
         )
-    for number, line in enumerate(lines, start=2):
-        if not line:
-            continue
-        if len(line) != len(header):
-            raise DataError(
-                f"{path}, row {number}: {len(line)} values where the first line names "
-                f"{len(header)} columns."
-            )
-        yield number, dict(zip(header, line, strict=True))
+    return table.rows()
 
 
 def _change(
@@ -138,7 +133,7 @@ def _change(
     row = _row(values, rows=rows, where=where)
     if action == EXCLUDE:
         return LabelChange(path=row.path, label=row.label, new_label=None)
-    new_label = values.get("new_label", "").strip()
+    new_label = name_meant(values.get("new_label", ""), classes)
     if new_label not in classes:
         hint = nearest_spelling(new_label, classes)
         raise DataError(
@@ -151,14 +146,15 @@ def _change(
 
 
 def _row(values: Mapping[str, str], *, rows: Mapping[str, CatalogRow], where: str) -> CatalogRow:
-    photo = values["path"].strip().replace("\\", "/").removeprefix("./")
+    photo = photo_named(values[PATH], rows)
     if photo not in rows:
         raise DataError(
             f"{where}: there is no {photo or 'path'} in the folder of photos. Paths are relative "
             f"to it, as in {next(iter(rows), 'cat/1.jpg')}."
         )
-    row, label = rows[photo], values.get("label", "").strip()
-    if label and label != row.label:
+    row = rows[photo]
+    label = name_meant(values.get("label", ""), (row.label,))
+    if label not in {"", row.label}:
         raise DataError(
             f"{where}: {photo} is listed with the label {label!r}, but lies in the folder of "
             f"{row.label!r}. The file may be of another folder; run 'fieldmark explore' again."

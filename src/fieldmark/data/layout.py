@@ -30,7 +30,14 @@ SPLIT_FOLDERS = {
     "test": "test",
     "testing": "test",
 }
-"""What the folders of a split already made are called, in lower case, and the split of each."""
+"""What the sides of a split already made are called, as folders or in a split file, in lower case,
+and what each means."""
+
+SHARED_CLASSES = 0.5
+"""Share of the class folders of test or validation that train must have as well for other folders
+beside them to be no classes: a test may lack classes or have one more. A choice."""
+_MIN_TRAIN_CLASSES = 2
+_BESIDE_SHOWN = 5
 
 _SYSTEM_FILES = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", ".ds_store", "icon\r"})
 _SYSTEM_FOLDERS = frozenset({"__macosx", "@eadir", "$recycle.bin", "system volume information"})
@@ -76,6 +83,10 @@ class Layout:
     """Folders around everything, such as the one that an archive unpacks to."""
     has_splits: bool
     """Whether the first level within them is train, test..."""
+    sides: tuple[str, ...] = ()
+    """The folders of a split already made, train first, as they are called."""
+    beside: tuple[str, ...] = ()
+    """Other folders that lie beside those and hold photos, which have no class."""
 
     def place(self, path: str) -> tuple[str, str | None]:
         """Return the class (or nothing) and the split (or None) of a file's path."""
@@ -96,7 +107,19 @@ class Layout:
             notes.append(f"The classes are the folders in {'/'.join(self.wrapper)}/.")
         if self.has_splits:
             notes.append("The folder holds a split already made (train, test...); it is kept.")
+        if self.beside:
+            notes.append(self._note_beside())
         return tuple(notes)
+
+    def _note_beside(self) -> str:
+        more = len(self.beside) - _BESIDE_SHOWN
+        named = _joined([*self.beside[:_BESIDE_SHOWN], *([f"{more:,} more"] if more > 0 else [])])
+        is_one = len(self.beside) == 1
+        folders, lie, their = ("folder", "lies", "its") if is_one else ("folders", "lie", "their")
+        return (
+            f"The {folders} {named} {lie} beside {_joined(self.sides)}, so {their} photos are left "
+            f"out; move them into a class folder of {_joined(self.sides, 'or')}."
+        )
 
 
 def find_files(root: Path) -> tuple[list[FoundFile], Layout]:
@@ -133,8 +156,9 @@ def has_image_name(path: str) -> bool:
 def detect_layout(photos: Sequence[str]) -> Layout:
     """Tell from the paths of the likely photos which level of folders names the classes.
 
-    A single folder around everything is stepped into where that leads to at least two folders;
-    train with test or validation beside it is a split already made, whatever else they hold.
+    A single folder around everything is stepped into where that leads to at least two folders.
+    Train, holding class folders, with test or validation beside it is a split already made if no
+    other folder is there, or if one of the two holds mostly the classes of train.
     """
     paths = [PurePosixPath(photo).parts for photo in photos]
     wrapper: tuple[str, ...] = ()
@@ -142,7 +166,7 @@ def detect_layout(photos: Sequence[str]) -> Layout:
         below = [parts[len(wrapper) :] for parts in paths]
         tops = {parts[0] for parts in below}
         if _is_split(below):
-            return Layout(wrapper=wrapper, has_splits=True)
+            return _split_layout(below, wrapper=wrapper)
         if len(tops) != 1 or any(len(parts) < 3 for parts in below):
             leads_to_classes = len(tops) > 1 and all(len(parts) > 1 for parts in below)
             return Layout(wrapper=wrapper if leads_to_classes else (), has_splits=False)
@@ -150,11 +174,34 @@ def detect_layout(photos: Sequence[str]) -> Layout:
 
 
 def _is_split(paths: Sequence[tuple[str, ...]]) -> bool:
-    splits = {SPLIT_FOLDERS.get(parts[0].lower()) for parts in paths if len(parts) > 1}
-    has_train_classes = any(
-        len(parts) > 2 and SPLIT_FOLDERS.get(parts[0].lower()) == "train" for parts in paths
+    sides = {SPLIT_FOLDERS.get(parts[0].lower()) for parts in paths if len(parts) > 1}
+    classes: dict[str, set[str]] = {}
+    for parts in paths:
+        if len(parts) > 2 and (side := SPLIT_FOLDERS.get(parts[0].lower())):
+            classes.setdefault(side, set()).add(parts[1])
+    train = classes.pop("train", set())
+    if not train or None not in sides:
+        return bool(train) and len(sides) > 1
+    # Of classes that are called train, test and bus, too, each may hold folders of its own.
+    return len(train) >= _MIN_TRAIN_CLASSES and any(
+        len(of_side & train) >= SHARED_CLASSES * len(of_side) for of_side in classes.values()
     )
-    return None not in splits and len(splits) > 1 and has_train_classes
+
+
+def _split_layout(paths: Sequence[tuple[str, ...]], *, wrapper: tuple[str, ...]) -> Layout:
+    order = list(dict.fromkeys(SPLIT_FOLDERS.values()))
+    folders = sorted({parts[0] for parts in paths if len(parts) > 1})
+    sides = [name for name in folders if name.lower() in SPLIT_FOLDERS]
+    return Layout(
+        wrapper=wrapper,
+        has_splits=True,
+        sides=tuple(sorted(sides, key=lambda name: order.index(SPLIT_FOLDERS[name.lower()]))),
+        beside=tuple(name for name in folders if name not in sides),
+    )
+
+
+def _joined(names: Sequence[str], word: str = "and") -> str:
+    return f" {word} ".join([*([", ".join(names[:-1])] if len(names) > 1 else []), names[-1]])
 
 
 def _walk(root: Path) -> Iterator[FoundFile]:

@@ -121,14 +121,14 @@ def note_left_out(leaks: Iterable[Leak]) -> list[str]:
 
 
 def note_kept(sides: Mapping[str, str], groups: Mapping[str, str]) -> list[str]:
-    """Say how many photos of the later sides have companions in training."""
+    """Say how many photos of the later sides have companions on earlier ones."""
     notes = []
-    for side in (TEST, VALIDATION):
+    for side, earlier in ((TEST, "training or validation"), (VALIDATION, "training")):
         num_all = sum(given == side for given in sides.values())
         if num_leaked := len(crossing(sides, groups, side=side)):
             notes.append(
                 f"{num_leaked:,} of {num_all:,} {side} photos have a copy, a near-duplicate or a "
-                "photo of their group in training, and split.leaks=keep leaves it there: the "
+                f"photo of their group in {earlier}, and split.leaks=keep leaves it there: the "
                 f"accuracy on {side} photos flatters."
             )
     return notes

@@ -5,9 +5,11 @@ They lie in memory, or in a file that the operating system pages in where they w
 Not covered: reading pixels back in a later run; they cost less to make again than to keep.
 """
 
+import math
 import os
 import shutil
 import tempfile
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -28,10 +30,21 @@ _CGROUP_USE = Path("/sys/fs/cgroup/memory.current")
 _CGROUP_STATISTICS = Path("/sys/fs/cgroup/memory.stat")
 
 
+PIECE_BYTES = 1 << 26
+"""Room on the disk that is taken at a time, where it is not all taken at once."""
+
+
 class PixelStore:
     """Photos of one size as uint8 (N, S, S, 3), found by path."""
 
-    def __init__(self, *, capacity: int, size_px: int, storage: Path | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        capacity: int,
+        size_px: int,
+        storage: Path | None = None,
+        reserve: bool = True,
+    ) -> None:
         """Make room for at most `capacity` photos of `size_px` by `size_px` pixels.
 
         Args:
@@ -40,6 +53,8 @@ class PixelStore:
             storage: folder for a temporary file, used where the photos would take more than
                 `MEMORY_SHARE` of the free memory; it vanishes with the store. None keeps them in
                 memory, come what may.
+            reserve: take the room for all of them on the disk at once; False takes it as photos
+                come, for stores that will hardly be filled.
 
         Raises:
             DataError: where the folder has no room for that file.
@@ -51,9 +66,11 @@ class PixelStore:
         )
         self.size_px = size_px
         self._positions: dict[str, int] = {}
+        self._file: _TemporaryFile | None = None
         self._array: NDArray[np.uint8]
         if self.is_on_disk and storage is not None:
-            self._array = _map_temporary_file(storage, shape=shape, num_bytes=num_bytes)
+            self._file = _TemporaryFile(storage, num_bytes=num_bytes if reserve else 0)
+            self._array = self._file.map(shape)
         else:
             self._array = np.empty(shape, dtype=np.uint8)
 
@@ -77,6 +94,8 @@ class PixelStore:
         """Append one photo; each path only once."""
         if path in self._positions:
             raise ValueError(f"the pixels of {path} are already in the store")
+        if self._file is not None:
+            self._file.take(self._array[: len(self) + 1].nbytes)
         self._array[len(self)] = pixels_SSC
         self._positions[path] = len(self._positions)
 
@@ -130,20 +149,38 @@ def _named_number(path: Path, name: str) -> int:
     raise ValueError(f"{path} has no line {name}")
 
 
-def _map_temporary_file(
-    storage: Path, *, shape: tuple[int, ...], num_bytes: int
-) -> NDArray[np.uint8]:
-    storage.mkdir(parents=True, exist_ok=True)
-    if shutil.disk_usage(storage).free < num_bytes:
-        raise _no_room(storage, num_bytes=num_bytes)
-    with tempfile.TemporaryFile(dir=storage, prefix=".pixels-") as stream:
+class _TemporaryFile:
+    """Room on a disk that vanishes with its owner, taken in large pieces."""
+
+    def __init__(self, storage: Path, *, num_bytes: int) -> None:
+        storage.mkdir(parents=True, exist_ok=True)
+        self._storage = storage
+        self._stream = tempfile.TemporaryFile(dir=storage, prefix=".pixels-")  # noqa: SIM115
+        weakref.finalize(self, self._stream.close)
+        self._taken = 0
+        if shutil.disk_usage(storage).free < num_bytes:
+            raise _no_room(storage, num_bytes=num_bytes)
+        self.take(num_bytes)
+
+    def take(self, num_bytes: int) -> None:
+        """Take room for at least the first `num_bytes`; DataError where there is none."""
+        if num_bytes <= self._taken:
+            return
+        wanted = max(num_bytes, self._taken + PIECE_BYTES)
         try:
             # A sparse file on a full disk would kill the process at the first write that fails.
             if hasattr(os, "posix_fallocate"):
-                os.posix_fallocate(stream.fileno(), 0, num_bytes)
-            return np.memmap(stream, dtype=np.uint8, mode="r+", shape=shape)
+                os.posix_fallocate(self._stream.fileno(), self._taken, wanted - self._taken)
         except OSError as error:
-            raise _no_room(storage, num_bytes=num_bytes) from error
+            raise _no_room(self._storage, num_bytes=wanted) from error
+        self._taken = wanted
+
+    def map(self, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+        """Return an array of this shape that lies in the file; DataError where that fails."""
+        try:
+            return np.memmap(self._stream, dtype=np.uint8, mode="r+", shape=shape)
+        except OSError as error:
+            raise _no_room(self._storage, num_bytes=math.prod(shape)) from error
 
 
 def _no_room(storage: Path, *, num_bytes: int) -> DataError:

@@ -6,7 +6,7 @@ Nothing is written to the folder, and nothing outside it is read.
 """
 
 import os
-from collections.abc import Container, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -44,7 +44,7 @@ def scan(
     progress: Progress,
     storage: Path | None = None,
     cue_cache: CueCache | None = None,
-    without_pixels: Container[str] = (),
+    without_pixels: frozenset[str] = frozenset(),
 ) -> Scan:
     """Read a folder of photos.
 
@@ -66,7 +66,12 @@ def scan(
     to_read = [file for file in found if not file.problem]
     store = None
     if preprocess is not None:
-        store = PixelStore(capacity=len(to_read), size_px=preprocess.size_px, storage=storage)
+        store = PixelStore(
+            capacity=len(to_read),
+            size_px=preprocess.size_px,
+            storage=storage,
+            reserve=not without_pixels,
+        )
     progress.start("Photos", total=len(to_read), unit="photos")
     rows = {file.path: left_out(file) for file in found if file.problem}
     reader = Reader(preprocess=preprocess, cue_cache=cue_cache, without_pixels=without_pixels)

@@ -5,26 +5,22 @@ Out: the split of each path.
 Not covered: photos that give each other away across its sides (`leaks`); whether it is a good one.
 """
 
-import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
 
 from fieldmark.base.errors import SplitError
-from fieldmark.data.catalog import Catalog
+from fieldmark.data.catalog import Catalog, CatalogRow
+from fieldmark.data.label_file import EXCLUDED
+from fieldmark.data.layout import SPLIT_FOLDERS
+from fieldmark.data.photo_table import (
+    PATH,
+    PhotoTable,
+    name_meant,
+    photo_named,
+    read_photo_table,
+    some,
+)
 from fieldmark.data.split_table import TEST
-
-SPLIT_NAMES = {
-    "train": "train",
-    "training": "train",
-    "val": "validation",
-    "valid": "validation",
-    "validation": "validation",
-    "test": "test",
-    "testing": "test",
-}
-"""What the sides may be called in the file, in any case, and what each means."""
-
-_SHOWN = 3
 
 
 def given_sides(catalog: Catalog, split_file: Path | None = None) -> dict[str, str]:
@@ -51,17 +47,16 @@ def read_split_file(path: Path, catalog: Catalog) -> dict[str, str]:
 
     Args:
         path: the CSV, in UTF-8; its paths are relative to the folder of photos.
-        catalog: the photos; every one listed must be there and usable.
+        catalog: the photos; every one listed must be there and usable, or else left out by the
+            labels file, and then has no side. A label may be the folder's or the one put right.
 
     Raises:
         SplitError: where the file cannot be read, a line of it is not valid, it lists a photo
             twice, or it does not fit the folder.
     """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            lines = list(_read_lines(csv.reader(stream), path=path))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise SplitError(f"The split file {path} cannot be read: {error}.") from error
+    rows = {row.path: row for row in catalog.rows}
+    table = read_photo_table(path, what="split file", error=SplitError)
+    lines = list(_read_lines(table, known=rows))
     splits: dict[str, str] = {}
     for number, photo, split, _ in lines:
         if photo in splits:
@@ -69,54 +64,43 @@ def read_split_file(path: Path, catalog: Catalog) -> dict[str, str]:
                 f"{path}, row {number}: {photo} is listed twice. Keep one of the rows."
             )
         splits[photo] = split
-    _require_usable(splits, catalog=catalog, path=path)
-    labels = {row.path: row.label for row in catalog.rows}
+    _require_usable(splits, rows=rows, catalog=catalog, path=path)
     for number, photo, _, label in lines:
-        if label and label != labels[photo]:
-            raise SplitError(
-                f"{path}, row {number}: {photo} is labelled {label!r}, but lies in the folder of "
-                f"{labels[photo]!r}. Move the photo, or correct or leave out the column label."
-            )
-    return splits
+        _require_label(label, row=rows[photo], where=f"{path}, row {number}")
+    return {photo: side for photo, side in splits.items() if rows[photo].is_usable}
 
 
-def _read_lines(lines: Iterator[list[str]], *, path: Path) -> Iterator[tuple[int, str, str, str]]:
+def _read_lines(table: PhotoTable, *, known: Container[str]) -> Iterator[tuple[int, str, str, str]]:
     """Yield row number, path, split and label (or nothing) of each row."""
-    header = [name.strip().lower() for name in next(lines, [])]
-    if not {"path", "split"} <= set(header):
+    if not {PATH, "split"} <= set(table.columns):
         raise SplitError(
-            f"The split file {path} begins with {','.join(header)!r}. Its first line must name the "
-            "columns path and split, separated by commas; a column label is optional."
+            f"The split file {table.path} begins with {','.join(table.columns)!r}. Its first line "
+            "must name the columns path and split, separated by commas; a column label is optional."
         )
-    for number, line in enumerate(lines, start=2):
-        if not line:
-            continue
-        if len(line) != len(header):
-            raise SplitError(
-                f"{path}, row {number}: {len(line)} values where the first line names "
-                f"{len(header)} columns."
-            )
-        values = dict(zip(header, line, strict=True))
-        split = SPLIT_NAMES.get(values["split"].strip().lower())
+    for number, cells in table.rows():
+        split = SPLIT_FOLDERS.get(cells["split"].strip().lower())
         if split is None:
             raise SplitError(
-                f"{path}, row {number}: the split {values['split']!r} is none of train, "
+                f"{table.path}, row {number}: the split {cells['split']!r} is none of train, "
                 "validation and test."
             )
-        photo = values["path"].strip().replace("\\", "/").removeprefix("./")
-        yield number, photo, split, values.get("label", "").strip()
+        yield number, photo_named(cells[PATH], known), split, cells.get("label", "")
 
 
-def _require_usable(splits: dict[str, str], *, catalog: Catalog, path: Path) -> None:
-    rows = {row.path: row for row in catalog.rows}
+def _require_usable(
+    splits: Mapping[str, str], *, rows: Mapping[str, CatalogRow], catalog: Catalog, path: Path
+) -> None:
     missing = [photo for photo in splits if photo not in rows]
-    unusable = [photo for photo in splits if photo in rows and not rows[photo].is_usable]
+    unusable = [
+        f"{photo}: {rows[photo].reason}"
+        for photo in splits
+        if photo in rows and not rows[photo].is_usable and rows[photo].reason != EXCLUDED
+    ]
     problems = []
     if missing:
-        problems.append(f"{len(missing):,} not in {catalog.root} ({_some(missing)})")
+        problems.append(f"{len(missing):,} not in {catalog.root} ({some(missing)})")
     if unusable:
-        told = [f"{photo}: {rows[photo].reason}" for photo in unusable]
-        problems.append(f"{len(unusable):,} that cannot be used ({_some(told)})")
+        problems.append(f"{len(unusable):,} that cannot be used ({some(unusable)})")
     if problems:
         raise SplitError(
             f"The split file {path} lists {len(splits):,} photos, among them "
@@ -125,5 +109,12 @@ def _require_usable(splits: dict[str, str], *, catalog: Catalog, path: Path) -> 
         )
 
 
-def _some(items: Sequence[str]) -> str:
-    return "; ".join(items[:_SHOWN]) + ("; ..." if len(items) > _SHOWN else "")
+def _require_label(label: str, *, row: CatalogRow, where: str) -> None:
+    """Refuse a label that is neither that of the folder nor the one put right."""
+    allowed = ("", row.label, row.folder_label or row.label)
+    if name_meant(label, allowed) not in allowed:
+        raise SplitError(
+            f"{where}: {row.path} is labelled {label!r}, but lies in the folder of "
+            f"{row.folder_label or row.label!r}. Move the photo, or correct or leave out the "
+            "column label."
+        )

@@ -13,10 +13,11 @@ Two rules stand above the hash, and are the only way in which other photos touch
 
 1. A class with one group has it in training, one with two has one in the first part as well, one
    with three also one in the second, and so on. Where the hash left a side without, the group
-   nearest by its place is moved there: not the last of another side, nor one too large, if there
-   is a choice. At 70, 20 and 10 % that befalls one class in 560 of those with 60 groups, one in
-   38,000 of those with 100 (0.9 to the power of their number).
-2. A group with most of a class is learned from; and where large groups leave a class less than
+   nearest by its place is moved there: not the last of another side, nor one that takes too much
+   from training, if there is a choice. At 70, 20 and 10 % that befalls one class in 560 of those
+   with 60 groups, one in 38,000 of those with 100 (0.9 to the power of their number).
+2. A group with most of any class is learned from, and never moved elsewhere by the first rule: a
+   class with no other group to give lacks that side. Where large groups leave a class less than
    `MIN_TRAINING` of the training photos asked for, its largest return to training until it has
    them. Classes of single photos are left alone.
 
@@ -121,24 +122,32 @@ class _Division:
             self._move(min(spare, key=lambda group: self._cost(group, label, side)), side)
 
     def _is_spare(self, group: Group, side: str) -> bool:
-        """Say whether the group's leaving bares no class on a side that is needed more."""
+        """Say whether it holds most of no class that is learned from it, and would bare none.
+
+        A class is bared on a side that is needed more than `side`.
+        """
         home = self.side_of[group.digest]
+        if home == _STAY and any(self._is_most(group, label) for label in group.labels):
+            return False
         more_needed = self.sides_by_need[: self.sides_by_need.index(side)]
         return home not in more_needed or not self._bares(group)
 
     def _cost(self, group: Group, label: str, side: str) -> tuple[bool, bool, float, str]:
-        """Rank a group to move: without harm, not too large, near by, and then by its name."""
+        """Rank a group to move: without harm to others, to training, near by, then by its name."""
         low, high = self._intervals[side]
         at = self._place_of[group.digest]
-        is_large = side != _STAY and self._is_large(group, label)
-        return self._bares(group), is_large, max(low - at, at - high), group.digest
+        return (
+            self._bares(group),
+            self._starves(group, label),
+            max(low - at, at - high),
+            group.digest,
+        )
 
-    def _is_large(self, group: Group, label: str) -> bool:
-        """Say whether it is most of the class, or its leaving takes too much from training."""
+    def _starves(self, group: Group, label: str) -> bool:
+        """Say whether its leaving takes too much of the class from training."""
         left = self._num_photos[label, _STAY] - group.labels[label]
         is_learned = self.side_of[group.digest] == _STAY
-        starves = is_learned and left < self._training_share * self._size[label]
-        return starves or self._is_most(group, label)
+        return is_learned and left < self._training_share * self._size[label]
 
     def _is_most(self, group: Group, label: str) -> bool:
         return 2 * group.labels[label] > self._size[label]

@@ -5,7 +5,7 @@ Not covered: whether the result will be any good.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Sequence
 
 from fieldmark.base.errors import DataError
 from fieldmark.data.catalog import Catalog, CatalogRow
@@ -22,22 +22,24 @@ _CLASSES_SHOWN = 10
 def require_trainable(catalog: Catalog) -> None:
     """Raise where the photos do not suffice: at least two classes of at least two photos each.
 
+    A class all of whose photos were left out on purpose, as by the labels file, is simply gone.
+
     Raises:
-        DataError: no photo at all, one class only, classes with one usable photo, or classes all
-            of whose photos had to be left out.
+        DataError: no photo at all, one class only, classes with one usable photo, or classes none
+            of whose photos is left while some could not be read.
     """
     if not catalog.usable:
         raise DataError(_no_photos(catalog))
     counts = catalog.counts()
-    lost = {row.label: _lost(catalog, row.label) for row in catalog.rows if row.is_lost_photo}
+    left_out = _left_out(catalog)
     problems = []
-    if dead := {name: rows for name, rows in lost.items() if name and name not in counts}:
+    if dead := {name: rows for name, rows in left_out.items() if _is_dead(name, rows, counts)}:
         told = _listed(f"'{name}' ({_tally(rows)})" for name, rows in dead.items())
         problems.append(
             f"No photo can be used of: {told}. Repair or replace them, or remove the folder."
         )
     if few := [name for name, count in counts.items() if count < MIN_PHOTOS_PER_CLASS]:
-        told = _listed(f"'{name}'{_besides(lost.get(name, []))}" for name in few)
+        told = _listed(f"'{name}'{_besides(left_out.get(name, []))}" for name in few)
         problems.append(
             f"Only one usable photo of: {told}. Each class needs at least "
             f"{MIN_PHOTOS_PER_CLASS}, one to learn from and one to test with: add photos or remove "
@@ -69,12 +71,22 @@ def _no_photos(catalog: Catalog) -> str:
 _HOW = "Give each class a folder with its photos: photos/cat/1.jpg, photos/dog/1.jpg."
 
 
-def _lost(catalog: Catalog, label: str) -> list[CatalogRow]:
-    return [row for row in catalog.rows if row.is_lost_photo and row.label == label]
+def _left_out(catalog: Catalog) -> dict[str, list[CatalogRow]]:
+    """Return the photos of each class that were lost, or left out on purpose."""
+    left_out: dict[str, list[CatalogRow]] = {}
+    for row in catalog.rows:
+        if row.is_lost_photo or (not row.is_usable and row.width is not None):
+            left_out.setdefault(row.label, []).append(row)
+    return left_out
 
 
-def _besides(lost: list[CatalogRow]) -> str:
-    return f" (and left out: {_tally(lost)})" if lost else ""
+def _is_dead(name: str, left_out: Sequence[CatalogRow], counts: Container[str]) -> bool:
+    """Say whether a class lacks photos and nobody meant it so."""
+    return bool(name) and name not in counts and all(row.is_lost_photo for row in left_out)
+
+
+def _besides(left_out: Sequence[CatalogRow]) -> str:
+    return f" (and left out: {_tally(left_out)})" if left_out else ""
 
 
 def _tally(rows: Iterable[CatalogRow]) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from fieldmark.evaluation.intervals import Estimate, bootstrap
+from fieldmark.evaluation.intervals import Estimate, bootstrap, wilson_interval
 
 
 def accuracy_difference(
@@ -25,7 +25,9 @@ def accuracy_difference(
 
     The bootstrap is paired (each photo's two outcomes stay together) and clustered (whole groups
     are drawn, as near-duplicates are no independent evidence): Davison and Hinkley, "Bootstrap
-    Methods and their Application" (1997), section 3.8.
+    Methods and their Application" (1997), section 3.8. Where both agree on every photo there is
+    nothing to resample; the interval then reaches as far either way as Wilson's for no
+    disagreement among as many groups.
 
     Args:
         before_N: whether the first classifier names each photo right.
@@ -54,4 +56,7 @@ def accuracy_difference(
         )
         return mean_B[:, None]
 
+    if not gains_N.any():
+        reach = wilson_interval(0, len(names)).high
+        return Estimate(value=0.0, low=-reach, high=reach)
     return bootstrap(statistics, num_images=len(names), generator=generator)[0]

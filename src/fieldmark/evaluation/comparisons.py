@@ -44,8 +44,8 @@ class GivenSplit:
     """Photos that were left out for it."""
     all: Estimate
     """Accuracy over all test photos as they were given."""
-    without_leaked: Estimate
-    """Accuracy over those that have no copy in training."""
+    without_leaked: Estimate | None
+    """Accuracy over those that have no copy in training; None where all have one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,10 +68,13 @@ class LabelComparison:
     num_relabelled: int
     num_excluded: int
     changes: tuple[LabelChange, ...]
+    as_it_was: Estimate
+    """Accuracy when learned from the labels of the folder and judged by them: what would have been
+    reported."""
     before: Estimate
-    """Accuracy when learned from the labels of the folder."""
+    """Accuracy when learned from the labels of the folder, judged by the corrected ones."""
     after: Estimate
-    """Accuracy when learned from the corrected ones."""
+    """Accuracy when learned from the corrected ones, judged by them."""
     difference: Estimate
     """`after` less `before` on the same photos, -1 to 1."""
     num_test: int
@@ -119,6 +122,6 @@ def read_comparisons(folder: Path) -> Comparisons:
         content = json.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         return Comparisons()
-    except ValueError as error:
-        raise RunError(f"{path} is not valid JSON: {error}. Run the training again.") from error
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path} cannot be read: {error}. Run the training again.") from error
     return Comparisons.from_json(content, where=str(path))

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from fieldmark.audit.findings import Audit
+from fieldmark.audit.findings import Audit, read_findings
 from fieldmark.base.run_folder import RunFolder, read_run_json
 from fieldmark.data.catalog import Catalog, CatalogRow, read_catalog
 from fieldmark.evaluation.comparisons import Comparisons, read_comparisons
@@ -102,7 +102,7 @@ def read_content(run: Path) -> ReportContent:
     catalog = read_catalog(folder.catalog_csv, root=Path(facts.photos))
     splits = read_table(folder.splits_csv, columns=("path", "label", "split", "group"))
     sides = {row["path"]: row["split"] for row in splits}
-    audit = read_audit(folder)
+    audit = read_findings(folder.findings_json)
     resolved = read_toml(folder.resolved_toml)
     layers = read_layers(folder.layers_csv)
     mistakes = find_mistakes(predictions, digests={row.path: row.sha256 for row in catalog.usable})
@@ -131,16 +131,6 @@ def read_content(run: Path) -> ReportContent:
         ),
         comparisons=read_comparisons(run),
     )
-
-
-def read_audit(folder: RunFolder) -> Audit | None:
-    """Return what was found in the photos; None for a run that made no audit.
-
-    Raises:
-        RunError: findings.json is malformed or of a newer schema.
-    """
-    path = folder.findings_json
-    return Audit.from_json(read_json(path), where=str(path)) if path.is_file() else None
 
 
 def _findings(

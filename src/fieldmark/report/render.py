@@ -146,8 +146,9 @@ def _findings(content: ReportContent) -> dict[str, Any]:
     findings, compared = content.findings, content.comparisons
     naive, given, labels = compared.naive_split, compared.given_split, compared.labels
     grouping = [naive.clean, naive.naive] if naive else []
-    grouping += [given.all, given.without_leaked] if given else []
-    relabelling = [labels.before, labels.after] if labels else []
+    grouping += [given.all] if given else []
+    grouping += [given.without_leaked] if given and given.without_leaked else []
+    relabelling = [labels.as_it_was, labels.before, labels.after] if labels else []
     return {
         "verdict": verdict_of(findings) if findings else "",
         "naive_promise": wording.promise(naive=naive.naive, clean=naive.clean) if naive else "",

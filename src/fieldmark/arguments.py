@@ -1,0 +1,86 @@
+"""What a caller hands to a verb, checked before anything slow begins.
+
+In: names, paths and `section.key=value` texts. Out: a folder, files and a recipe that exist.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fieldmark.base.errors import DataError, SplitError
+
+if TYPE_CHECKING:
+    from fieldmark.collect import Given
+    from fieldmark.data.splits import SplitConfig
+    from fieldmark.recipe import Recipe
+
+
+def photos_folder(photos: str | Path) -> Path:
+    """Return the folder of photos, in full.
+
+    Raises:
+        DataError: it is missing, is a file, or cannot be listed.
+    """
+    from fieldmark.data.scan import require_folder
+
+    root = Path(photos).expanduser().resolve()
+    require_folder(root)
+    return root
+
+
+def given_files(split_file: str | Path | None, labels: str | Path | None) -> "Given":
+    """Return the files that the user gives beside the folder.
+
+    Raises:
+        SplitError: there is no such split file.
+        DataError: there is no such labels file.
+    """
+    from fieldmark.collect import Given
+
+    paths = [Path(file).expanduser() if file else None for file in (split_file, labels)]
+    if paths[0] and not paths[0].is_file():
+        raise SplitError(f"There is no split file {paths[0]}. Check the path for a typing error.")
+    if paths[1] and not paths[1].is_file():
+        raise DataError(f"There is no labels file {paths[1]}. Check the path for a typing error.")
+    return Given(split_file=paths[0], labels=paths[1])
+
+
+def check_groups(split: "SplitConfig") -> None:
+    """Refuse an expression or a table of groups that cannot be right for any photos.
+
+    Raises:
+        SplitError: the expression is not valid, or the table or its column is missing.
+    """
+    from fieldmark.data.group_by import check_group_by
+
+    if split.group_by is not None:
+        check_group_by(split.group_by)
+
+
+def recipe_asked(
+    name: str,
+    *,
+    backbone: str | None,
+    weights: str | None = None,
+    group_by: str | None = None,
+    ignore: Sequence[str] = (),
+    overrides: Sequence[str],
+) -> "Recipe":
+    """Return a recipe with `section.key=value` changes, and then the flags, laid over it.
+
+    Raises:
+        RecipeError: there is no such recipe, key, value or code.
+    """
+    from fieldmark.recipe import load_recipe, override
+
+    recipe = override(load_recipe(name), overrides)
+    of_model = {"backbone": backbone, "weights": weights}
+    model: dict[str, Any] = {key: value for key, value in of_model.items() if value is not None}
+    split: dict[str, Any] = {"group_by": group_by} if group_by is not None else {}
+    return replace(
+        recipe,
+        model=replace(recipe.model, **model),
+        split=replace(recipe.split, **split),
+        audit=replace(recipe.audit, ignore=(*recipe.audit.ignore, *ignore)),
+    )
