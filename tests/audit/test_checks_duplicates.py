@@ -154,7 +154,7 @@ def test_leaks_into_validation_are_told_too(photo: Make, survey_of: Make) -> Non
 
 @pytest.mark.parametrize(
     ("leaks", "ending"),
-    [("exclude", "left out of validation."), ("keep", "left there, so the accuracy flatters.")],
+    [("exclude", "left out."), ("keep", "kept, so the accuracy flatters.")],
 )
 def test_test_photos_that_are_known_from_validation_are_told(
     leaks: Any, ending: str, photo: Make, survey_of: Make
@@ -166,7 +166,7 @@ def test_test_photos_that_are_known_from_validation_are_told(
     assert groups_in(found) == [("cat/02.jpg", "cat/00.jpg")]
     assert found is not None
     assert found.summary.startswith("1 of 1 test photo has a copy")
-    assert found.summary.endswith(f"in validation; these are {ending}")
+    assert found.summary.endswith(f"in validation; the copies there are {ending}")
     assert found.evidence[0].detail.endswith("the rest of its group is in validation")
 
 

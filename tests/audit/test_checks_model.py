@@ -202,6 +202,14 @@ def test_the_plainest_shortcut_is_told_in_words_and_others_with_their_accuracy()
     assert found.headline.endswith("and the classifier gets 99.0 %.")
 
 
+def test_shortcuts_of_the_picture_alone_are_worth_knowing() -> None:
+    border = score("border", "Border", right=80, skill=0.73, kind="picture")
+    test = ShortcutTest(cues=(border,), chance=wilson_interval(25, 100))
+    found = checks_model.shortcuts(test, classifier=None)
+    assert found is not None
+    assert found.severity == "info"
+
+
 def test_cues_that_tell_nothing_are_no_finding() -> None:
     chance = wilson_interval(25, 100)
     test = ShortcutTest(cues=(score("size", "Image size", right=26, skill=0.01),), chance=chance)

@@ -111,10 +111,10 @@ def across_the_split(survey: Survey) -> Finding | None:
     met = {sides[path] for companions in leaked.values() for of in _once(companions) for path in of}
     earlier = _in_words(met)
     kept = survey.split.leaks == "keep"
-    what = "left there, so the accuracy flatters" if kept else f"left out of {earlier}"
+    what = "kept, so the accuracy flatters" if kept else "left out"
     summary = (
         f"{' and '.join(told)} {have} a copy, a near-duplicate or a photo of the same group "
-        f"in {earlier}; these are {what}."
+        f"in {earlier}; the copies there are {what}."
     )
     severity: Severity = "error" if kept else "warning"
     return make_finding("FM305", severity, summary, _torn(survey, sides, leaked))

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from fieldmark.audit.findings import Evidence, Finding, Severity, SuspectPhoto
 from fieldmark.audit.folds import fold_of
 from fieldmark.audit.outliers import find_outliers
+from fieldmark.audit.shortcut_cues import FILE
 from fieldmark.audit.shortcuts import (
     ShortcutTest,
     describe_shortcuts,
@@ -149,7 +150,9 @@ def shortcuts(test: ShortcutTest, *, classifier: Estimate | None) -> Finding | N
     ]
     if others:
         told += f" Other cues that tell more than they should: {listed(others)}."
-    found = make_finding("FM601", "warning", told)
+    of_file = any(score.kind == FILE for score in test.shortcuts)
+    # What the picture holds may be the subject, such as strokes of a digit that reach the border.
+    found = make_finding("FM601", "warning" if of_file else "info", told)
     return replace(found, headline=headline(test, classifier))
 
 
