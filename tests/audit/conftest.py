@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fieldmark.audit.duplicates import Duplicates
 from numpy.typing import NDArray
 
+from fieldmark.audit.duplicates import Duplicates
 from fieldmark.audit.survey import Survey
 from fieldmark.data.catalog import Catalog, CatalogRow
 from fieldmark.data.cues import THUMBNAIL_PX, Cues
