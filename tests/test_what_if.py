@@ -13,16 +13,13 @@ from fieldmark import what_if
 from fieldmark.audit.duplicates import Duplicates
 from fieldmark.collect import Collected, Gathered, Given
 from fieldmark.data.catalog import Catalog, CatalogRow
-from fieldmark.data.cues import Cues
-from fieldmark.data.label_file import LabelChange, apply_changes
 from fieldmark.data.split_table import SplitRow, Splits
 from fieldmark.data.splits import SplitConfig
-from fieldmark.evaluation.comparisons import Comparisons, LabelComparison, NaiveSplit
+from fieldmark.evaluation.comparisons import Comparisons, NaiveSplit
 from fieldmark.evaluation.intervals import wilson_interval
 from fieldmark.evaluation.predictions import Predictions
 from fieldmark.stages import Embedded
 
-LABELS = Given(labels=Path("labels.csv"))
 L2 = 1e-4
 
 
@@ -53,44 +50,25 @@ def splits_of(sides: Mapping[str, str], catalog: Catalog) -> Splits:
     )
 
 
-def cues_of(path: str) -> Cues:
-    """Return cues of a photo of noise, unlike every other."""
-    generator = np.random.default_rng(list(path.encode()))
-    return Cues(
-        format="PNG",
-        mode="RGB",
-        camera="",
-        orientation=1,
-        stored_width=32,
-        stored_height=32,
-        brightness=127.0,
-        contrast=70.0,
-        sharpness=1.0,
-        thumbnail_SSC=generator.integers(0, 256, (32, 32, 3), dtype=np.uint8),
-    )
-
-
 def collect(
     sides: Mapping[str, str],
     *,
     together: Sequence[tuple[str, ...]] = (),
-    changes: Sequence[LabelChange] = (),
     given_by_folder: bool = False,
 ) -> Collected:
     """Return photos on these sides, some of which belong together."""
-    before = Catalog(
+    catalog = Catalog(
         root=Path("photos"),
         rows=tuple(
             row(path, split=sides[path] if given_by_folder else None) for path in sorted(sides)
         ),
     )
-    catalog = apply_changes(before, changes)
     gathered = Gathered(
-        before=before,
+        before=catalog,
         catalog=catalog,
-        changes=tuple(changes),
+        changes=(),
         store=None,
-        cues={row.path: cues_of(row.path) for row in before.rows},
+        cues={},
         duplicates=Duplicates(exact=(), near=(), groups=tuple(together)),
     )
     return Collected(gathered=gathered, catalog=catalog, splits=splits_of(sides, catalog))
@@ -124,16 +102,14 @@ def compare(
     *,
     predictions: Predictions | None = None,
     config: SplitConfig | None = None,
-    given: Given | None = None,
-    l2: float | None = L2,
 ) -> Comparisons:
     return what_if.compare(
         collected,
         embed(features) if features is not None else None,
         predictions or predictions_of(collected.splits.sides()),
         config=config or SplitConfig(),
-        given=given or Given(),
-        l2=l2,
+        given=Given(),
+        l2=L2,
     )
 
 
@@ -287,126 +263,3 @@ def test_what_was_left_out_of_a_given_split_is_counted() -> None:
     found = compare(collected, None, predictions=predictions_of(leaking)).given_split
     assert found is not None
     assert found.num_excluded == 7
-
-
-# Labels put right
-
-
-FLIPPED = {
-    **{f"a/{number}": "train" for number in range(1, 7)},
-    **{f"b/{number}": "train" for number in range(1, 7)},
-    "a/7": "validation",
-    "b/7": "validation",
-    **{f"a/{number}": "test" for number in (8, 9)},
-    **{f"b/{number}": "test" for number in (8, 9)},
-}
-"""Photos of which a/1 to a/4 and b/8 lie in the wrong folder."""
-PLACES = {path: ((1.0 if path[0] == "b" else -1.0),) for path in FLIPPED}
-PLACES |= {f"a/{number}": (1.0,) for number in range(1, 5)} | {"b/8": (-1.0,)}
-RIGHTED = [
-    *(LabelChange(path=f"a/{number}", label="a", new_label="b") for number in range(1, 5)),
-    LabelChange(path="b/8", label="b", new_label="a"),
-]
-
-
-def corrected(
-    changes: Sequence[LabelChange], features: Mapping[str, Sequence[float]] = PLACES, **given: Any
-) -> LabelComparison | None:
-    collected = collect(FLIPPED, changes=changes)
-    predictions = predictions_of(FLIPPED)
-    return compare(collected, features, predictions=predictions, given=LABELS, **given).labels
-
-
-def test_corrected_labels_are_compared_on_the_same_photos_by_what_is_true() -> None:
-    # At +1 lie seven of b and four that are called a, at -1 three of a: before and after, either
-    # place goes to its majority, and the test photos are named right by their corrected labels.
-    found = corrected(RIGHTED)
-    assert found is not None
-    assert (found.num_relabelled, found.num_excluded, found.num_test) == (5, 0, 4)
-    assert found.before == found.after == wilson_interval(4, 4)
-    assert found.as_it_was == wilson_interval(3, 4)  # one of them was called by another name
-    assert found.difference.value == 0.0
-
-
-def test_what_wrong_labels_cost_is_measured() -> None:
-    # Two features: what tells the classes (0), and what the wrong labels have in common with half
-    # of the test photos (1). Who learned from the wrong labels names that half wrong.
-    features = {path: ((1.0 if path[0] == "b" else -1.0), 0.0) for path in FLIPPED}
-    features |= {f"a/{number}": (1.0, 4.0) for number in range(1, 5)}
-    features |= {"b/8": (1.0, 4.0)}
-    found = corrected(RIGHTED[:4], features)
-    assert found is not None
-    assert found.before == wilson_interval(3, 4)
-    assert found.after == wilson_interval(4, 4)
-    assert found.difference.value == 0.25
-    assert found.difference.low <= 0.25 <= found.difference.high
-    assert found.difference.low >= 0
-    assert found.file == "labels.csv"
-    assert found.changes[0].path == "a/1"
-    assert (found.changes[0].label, found.changes[0].new_label) == ("a", "b")
-    assert found.method.endswith("All are of the same test photos.")
-
-
-def test_the_same_seed_gives_the_same_interval() -> None:
-    assert corrected(RIGHTED) == corrected(RIGHTED)
-
-
-def test_photos_left_out_were_learned_from_before(monkeypatch: pytest.MonkeyPatch) -> None:
-    learned: list[set[str]] = []
-    named = what_if._Heads.named
-
-    def spying(self: Any, train: Mapping[str, str], test: Mapping[str, str]) -> Any:
-        learned.append(set(train))
-        return named(self, train, test)
-
-    def as_written(catalog: Catalog, config: SplitConfig, **_: Any) -> tuple[Splits, Catalog]:
-        return splits_of(FLIPPED, catalog), catalog
-
-    monkeypatch.setattr(what_if._Heads, "named", spying)
-    monkeypatch.setattr(what_if, "make_splits", as_written)
-    changes = [
-        LabelChange(path=path, label=path[0], new_label=None) for path in ("a/1", "b/7", "b/8")
-    ]
-    found = corrected(changes)
-    assert found is not None
-    assert (found.num_relabelled, found.num_excluded, found.num_test) == (0, 3, 3)
-    assert [change.new_label for change in found.changes] == ["", "", ""]
-    before, after = learned
-    assert before - after == {"a/1", "b/7"}  # b/8 would have been tested on
-    assert after == {path for path, side in FLIPPED.items() if side != "test"} - {"a/1", "b/7"}
-
-
-def test_photos_that_could_not_be_divided_before_leave_nothing_to_add() -> None:
-    # Without the correction, class c has a single photo, which cannot be divided.
-    sides = {**FLIPPED, "c/1": "train"}
-    changes = [LabelChange(path="c/1", label="c", new_label=None)]
-    collected = collect(sides, changes=changes)
-    features = {**PLACES, "c/1": (0.0,)}
-    predictions = predictions_of(FLIPPED)
-    found = compare(collected, features, predictions=predictions, given=LABELS).labels
-    assert found is not None
-    assert (found.num_excluded, found.before) == (1, found.after)
-
-
-def test_there_is_nothing_to_compare_without_a_change() -> None:
-    assert corrected([]) is None
-    collected = collect(FLIPPED, changes=RIGHTED)
-    predictions = predictions_of(FLIPPED)
-    assert compare(collected, PLACES, predictions=predictions).labels is None
-
-
-def test_a_class_that_was_not_there_before_cannot_be_compared() -> None:
-    # Every test photo of c was called b, and no training photo was called c.
-    sides = {**FLIPPED, "c/1": "test"}
-    moved = [LabelChange(path=f"b/{number}", label="b", new_label="c") for number in (1, 2)]
-    collected = collect(sides, changes=moved)
-    features = {**PLACES, "c/1": (3.0,)}
-    found = compare(collected, features, predictions=predictions_of(FLIPPED), given=LABELS)
-    assert found.labels is None
-
-
-def test_the_strength_is_the_one_chosen_or_the_middle_of_those_tried() -> None:
-    for l2, told in ((None, "(0.01)"), (0.3, "(0.3)")):
-        found = corrected(RIGHTED, l2=l2)
-        assert found is not None
-        assert told in found.method

@@ -95,9 +95,14 @@ def as_text(name: str) -> str:
 
 def name_meant(cell: str, known: Container[str]) -> str:
     """Return the name that a cell means: as it stands, or as a spreadsheet or `as_text` left it."""
-    if cell in known:
-        return cell
-    name = cell.strip()
+    for name in (cell, _unquoted(cell)):
+        if name in known:
+            return name
+    return _unquoted(cell.strip())
+
+
+def _unquoted(name: str) -> str:
+    """Undo `as_text`."""
     return name[1:] if name.startswith("'") and name[1:].startswith(FORMULA) else name
 
 
