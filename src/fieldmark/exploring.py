@@ -1,7 +1,8 @@
 """An audit alone, from the photos to its page; nothing is trained.
 
 In: a folder of photos and, where weights are at hand, a plan for features. Out: `Exploration`, and
-`explore.html`, `findings.json`, `labels.csv` and `catalog.csv` in a folder of their own.
+`explore.html`, `findings.json`, `labels.csv`, `catalog.csv` and, where the photos can be divided,
+`splits.csv` in a folder of their own.
 Without features nothing of torch is imported, so that a second look takes seconds.
 """
 
