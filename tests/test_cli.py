@@ -18,28 +18,19 @@ from fieldmark.run import Run
 
 CallMain = Callable[..., Any]
 
+OF_PHOTOS = [
+    "--backbone",
+    "--weights",
+    "--split-file",
+    "--group-by",
+    "--labels",
+    "--ignore",
+    "--out",
+    "--set",
+]
 FLAGS = {
-    "explore": [
-        "--backbone",
-        "--weights",
-        "--split-file",
-        "--group-by",
-        "--labels",
-        "--ignore",
-        "--out",
-        "--set",
-    ],
-    "train": [
-        "--recipe",
-        "--backbone",
-        "--weights",
-        "--split-file",
-        "--group-by",
-        "--labels",
-        "--ignore",
-        "--out",
-        "--set",
-    ],
+    "explore": OF_PHOTOS,
+    "train": ["--recipe", *OF_PHOTOS],
     "evaluate": ["--out"],
     "predict": ["--top-k", "--format", "--output"],
     "summary": ["--recipe", "--backbone", "--size", "--classes", "--set"],

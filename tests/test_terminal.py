@@ -201,10 +201,3 @@ def test_an_output_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
         terminal.save(tmp_path / "file" / "out.csv", "text")
     terminal.save(tmp_path / "out.csv", "text")
     assert (tmp_path / "out.csv").read_text() == "text"
-
-
-@pytest.mark.parametrize(
-    ("number", "text"), [(0, "0 photos"), (1, "1 photo"), (2, "2 photos"), (1234, "1,234 photos")]
-)
-def test_a_count_agrees_with_its_noun(number: int, text: str) -> None:
-    assert terminal.count(number, "photo") == text

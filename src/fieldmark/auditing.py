@@ -14,10 +14,8 @@ from fieldmark.audit.audit import audit
 from fieldmark.audit.findings import Audit
 from fieldmark.audit.survey import Survey
 from fieldmark.base.progress import Progress
-from fieldmark.collect import Gathered, Given
+from fieldmark.collect import Gathered, Given, groups_of
 from fieldmark.data.catalog import Catalog
-from fieldmark.data.group_by import read_groups
-from fieldmark.data.groups import find_groups
 from fieldmark.data.label_file import EXCLUDE, RELABEL, Doubt, LabelChange, write_doubts
 from fieldmark.data.split_file import given_sides
 from fieldmark.data.splits import SplitConfig, Splits
@@ -53,8 +51,6 @@ def audit_photos(
         progress: told of each check.
     """
     catalog = gathered.catalog
-    grouped_by = read_groups(split.group_by, catalog) if split.group_by else None
-    groups = find_groups(catalog, together=gathered.duplicates.groups, grouped_by=grouped_by)
     paths = [row.path for row in catalog.usable]
     survey = Survey(
         catalog=catalog,
@@ -63,7 +59,7 @@ def audit_photos(
         sides=given_sides(catalog, given.split_file),
         planned=splits.sides() if splits else {},
         split=split,
-        groups=groups,
+        groups=groups_of(gathered, split),
         features_NF=embedded.take(paths) if embedded else None,
         features_key=embedded.key if embedded else "",
         num_rotations_ignored=num_rotations_ignored,

@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 from fieldmark import terminal, terminal_audit
 from fieldmark._version import __version__
 from fieldmark.base.console import choose_progress
+from fieldmark.base.counting import counted
 from fieldmark.base.progress import closing, encodable, printable
 
 
@@ -231,7 +232,7 @@ def predict(
     text = terminal.predictions(predictions, output_format=output_format)
     if output:
         terminal.save(output, text)
-        _tell(f"{terminal.count(len(predictions), 'prediction')} written to {output}")
+        _tell(f"{counted(len(predictions), 'prediction')} written to {output}")
     else:
         _echo(text)
 

@@ -14,13 +14,15 @@ from numpy.typing import NDArray
 
 from fieldmark.audit.duplicates import Duplicates, find_duplicates
 from fieldmark.audit.mirrored import mirrored_folders
-from fieldmark.audit.survey import counted
+from fieldmark.base.counting import counted
 from fieldmark.base.errors import DataError, SplitError
 from fieldmark.base.executor import ThreadExecutor
 from fieldmark.base.progress import Progress
 from fieldmark.data.catalog import Catalog
 from fieldmark.data.cue_cache import CueCache
 from fieldmark.data.cues import Cues
+from fieldmark.data.group_by import read_groups
+from fieldmark.data.groups import find_groups
 from fieldmark.data.label_file import LabelChange, apply_changes, read_changes
 from fieldmark.data.pixels import PixelStore
 from fieldmark.data.preprocess import Preprocess
@@ -119,6 +121,20 @@ def gather(
         store=scanned.store,
         cues=scanned.cues,
         duplicates=duplicates,
+    )
+
+
+def groups_of(gathered: Gathered, config: SplitConfig) -> dict[str, str]:
+    """Return the group of each usable photo, by path: what no split may tear apart.
+
+    Raises:
+        SplitError: `config.group_by` does not fit the folder.
+    """
+    catalog = gathered.catalog
+    return find_groups(
+        catalog,
+        together=gathered.duplicates.groups,
+        grouped_by=read_groups(config.group_by, catalog) if config.group_by else None,
     )
 
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fieldmark.base.counting import counted
 from fieldmark.base.errors import RecipeError, RunError, nearest_spelling
 from fieldmark.base.files import write_text
 from fieldmark.base.tables import add_row, drawn, new_table
@@ -55,15 +56,10 @@ def save(path: Path, text: str) -> None:
         ) from error
 
 
-def count(number: int, noun: str) -> str:
-    """Return a number with its noun: `"1 photo"`, `"1,234 photos"`."""
-    return f"{number:,} {noun}{'s' * (number != 1)}"
-
-
 def finished_run(run: "Run") -> str:
     """Return what a training run ends with: the accuracy, the mix-ups, and where things are."""
     evaluation = run.evaluation
-    photos = f"{count(evaluation.num_images, 'test photo')} (95 % interval in brackets)"
+    photos = f"{counted(evaluation.num_images, 'test photo')} (95 % interval in brackets)"
     lines = [
         f"Accuracy    {_percent(evaluation.accuracy)} on {photos}",
         *_confusions(evaluation),
@@ -85,7 +81,7 @@ def evaluation(evaluation: "Evaluation") -> str:
     for name, metrics in evaluation.per_class.items():
         scores = (metrics.precision, metrics.recall, metrics.f1)
         add_row(classes, name, f"{metrics.support:,}", *(_short(score) for score in scores))
-    photos = count(evaluation.num_images, "photo")
+    photos = counted(evaluation.num_images, "photo")
     heading = f"{photos}, {len(evaluation.classes):,} classes\n"
     confusions = "".join(f"{line}\n" for line in _confusions(evaluation))
     parts = [heading, drawn(overall), drawn(classes), confusions]

@@ -17,10 +17,9 @@ from numpy.typing import NDArray
 
 from fieldmark.audit.duplicates import find_duplicates
 from fieldmark.base.errors import SplitError
-from fieldmark.collect import Collected, Given
-from fieldmark.data.group_by import read_groups
-from fieldmark.data.groups import crossing, find_groups
-from fieldmark.data.split_table import TEST, TRAIN
+from fieldmark.collect import Collected, Given, groups_of
+from fieldmark.data.groups import crossing
+from fieldmark.data.split_table import TEST
 from fieldmark.data.splits import SplitConfig, Splits, make_splits, naive_splits
 from fieldmark.evaluation.comparison import accuracy_difference
 from fieldmark.evaluation.comparisons import (
@@ -33,9 +32,9 @@ from fieldmark.evaluation.comparisons import (
 from fieldmark.evaluation.intervals import Estimate, wilson_interval
 from fieldmark.evaluation.predictions import Predictions
 from fieldmark.stages import Embedded
-from fieldmark.training.probe import Labelled, fit_head
+from fieldmark.training.probe import L2_TRIED, Labelled, fit_head
 
-DEFAULT_L2 = 0.01
+DEFAULT_L2 = L2_TRIED[len(L2_TRIED) // 2]
 """Strength for runs that chose none themselves: the middle of those that a probe tries."""
 
 METHOD = (
@@ -97,7 +96,7 @@ def compare(
         given: the user's files.
         l2: the strength that the run chose, if it did.
     """
-    groups = _groups(collected, config=config)
+    groups = groups_of(collected.gathered, config)
     leaked = given_split(collected, predictions, groups=groups)
     if embedded is None:
         return Comparisons(given_split=leaked)
@@ -123,8 +122,8 @@ def naive_split(
     """
     catalog = collected.gathered.catalog
     naive = naive_splits(catalog, config, split_file=given.split_file)
-    leaks = crossing(_learned(naive), groups)
-    if not leaks or crossing(_learned(collected.splits), groups):
+    leaks = crossing(naive.sides(), groups)
+    if not leaks or crossing(collected.splits.sides(), groups):
         return None
     splits = collected.splits
     clean_N = heads.right(_labels(splits, "train", "validation"), _labels(splits, "test"))
@@ -145,8 +144,7 @@ def given_split(
     collected: Collected, predictions: Predictions, *, groups: Mapping[str, str]
 ) -> GivenSplit | None:
     """Set apart the test photos that have a copy in training, where a given split was kept so."""
-    sides = _learned(collected.splits)
-    leaked = crossing(sides, groups)
+    leaked = crossing(collected.splits.sides(), groups)
     if not leaked:
         return None
     test = predictions.of_split("test")
@@ -223,20 +221,6 @@ def _gone_from_training(
     except SplitError:  # without the corrections the photos could not even be divided
         return ()
     return [row.path for row in splits.rows if row.path in gone and row.split != TEST]
-
-
-def _groups(collected: Collected, *, config: SplitConfig) -> dict[str, str]:
-    catalog = collected.gathered.catalog
-    return find_groups(
-        catalog,
-        together=collected.gathered.duplicates.groups,
-        grouped_by=read_groups(config.group_by, catalog) if config.group_by else None,
-    )
-
-
-def _learned(splits: Splits) -> dict[str, str]:
-    """Return the side of each photo, validation counted as training: both are learned from."""
-    return {row.path: TEST if row.split == TEST else TRAIN for row in splits.rows}
 
 
 def _labels(splits: Splits, *sides: str) -> dict[str, str]:

@@ -4,15 +4,8 @@ from typing import Any
 import pytest
 
 from fieldmark.audit.findings import Evidence, GroupFacts
-from fieldmark.audit.survey import (
-    MAX_EVIDENCE,
-    counted,
-    listed,
-    make_finding,
-    severity_of,
-    single,
-    tally,
-)
+from fieldmark.audit.survey import MAX_EVIDENCE, make_finding, severity_of, single, tally
+from fieldmark.base.counting import counted, listed
 
 Make = Callable[..., Any]
 

@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fieldmark.audit.findings import Finding
-from fieldmark.audit.survey import Survey, counted, make_finding, severity_of, single
+from fieldmark.audit.survey import Survey, make_finding, severity_of, single
+from fieldmark.base.counting import counted
 from fieldmark.data.cues import Cues, laplacian
 
 PLAIN_SPREAD = 4.0

@@ -9,7 +9,8 @@ from collections import defaultdict
 from collections.abc import Mapping
 
 from fieldmark.audit.findings import Evidence, Finding, Severity
-from fieldmark.audit.survey import Survey, counted, listed, make_finding
+from fieldmark.audit.survey import Survey, make_finding
+from fieldmark.base.counting import counted, listed
 from fieldmark.data.split_table import TEST
 from fieldmark.evaluation.intervals import wilson_interval
 

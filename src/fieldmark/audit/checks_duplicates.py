@@ -10,7 +10,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from fieldmark.audit.duplicates import NearPair
 from fieldmark.audit.findings import Evidence, Finding, Severity
 from fieldmark.audit.mirrored import describe_mirrored, mirrored_folders
-from fieldmark.audit.survey import Survey, counted, make_finding, severity_of
+from fieldmark.audit.survey import Survey, make_finding, severity_of
+from fieldmark.base.counting import counted
 from fieldmark.data.groups import United, crossing
 from fieldmark.data.split_table import TEST, TRAIN, VALIDATION
 

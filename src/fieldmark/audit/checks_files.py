@@ -12,7 +12,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from fieldmark.audit.findings import Finding, Severity
-from fieldmark.audit.survey import Survey, counted, make_finding, severity_of, single, tally
+from fieldmark.audit.survey import Survey, make_finding, severity_of, single, tally
+from fieldmark.base.counting import counted
 from fieldmark.data.catalog import CatalogRow
 from fieldmark.data.colour import REDUCED
 from fieldmark.data.cues import Cues

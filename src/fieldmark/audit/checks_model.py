@@ -25,9 +25,10 @@ from fieldmark.audit.shortcuts import (
     headline,
     measure_shortcuts,
 )
-from fieldmark.audit.survey import Survey, counted, listed, make_finding, tally
+from fieldmark.audit.survey import Survey, make_finding, tally
 from fieldmark.audit.suspects import find_suspects, out_of_fold_probabilities
 from fieldmark.base.cache import digest_of, remembered
+from fieldmark.base.counting import counted, listed
 from fieldmark.data.cue_cache import CUES_VERSION
 from fieldmark.evaluation.document import from_plain, to_plain
 from fieldmark.evaluation.intervals import Estimate, wilson_interval

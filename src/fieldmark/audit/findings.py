@@ -4,17 +4,15 @@ In: what the checks found. Out: `Audit`, and `findings.json`.
 Not covered: finding anything (`checks`); what a code means in general (`codes`); how it looks.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from fieldmark.audit.shortcuts import ShortcutTest
-from fieldmark.base.errors import RunError
 from fieldmark.base.files import write_json
 from fieldmark.base.run_folder import check_schema
-from fieldmark.evaluation.document import from_plain, to_plain
+from fieldmark.evaluation.document import from_plain, read_document, to_plain
 from fieldmark.evaluation.intervals import Estimate
 
 Severity = Literal["error", "warning", "info"]
@@ -142,13 +140,7 @@ def read_findings(path: Path) -> Audit | None:
     Raises:
         RunError: it is not JSON, is malformed or of a newer schema.
     """
-    try:
-        content = json.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError) as error:
-        raise RunError(f"{path} cannot be read: {error}. Run the command again.") from error
-    return Audit.from_json(content, where=str(path))
+    return read_document(path, Audit.from_json)
 
 
 def write_findings(path: Path, audit: Audit) -> None:

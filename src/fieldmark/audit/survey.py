@@ -8,7 +8,7 @@ Shapes: N usable photos in the catalog's order, F features.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from fieldmark.audit.duplicates import Duplicates
 from fieldmark.audit.findings import Evidence, Finding, GroupFacts, Severity
+from fieldmark.base.counting import listed
 from fieldmark.data.catalog import Catalog
 from fieldmark.data.cues import Cues
 from fieldmark.data.splits import SplitConfig
@@ -26,8 +27,6 @@ stays at about a megabyte for each. Files that are left out are all kept."""
 SERIOUS_SHARE = 0.05
 """Share of the photos from which flaws of single photos are a warning: one in twenty is too many to
 be the folder's odd ones out, and enough for the accuracy to feel it. A choice, not a finding."""
-
-_SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,18 +99,7 @@ def severity_of(num_photos: int, survey: Survey) -> Severity:
     return "warning" if serious else "info"
 
 
-def counted(number: int, noun: str, plural: str = "") -> str:
-    """Return `"1 photo"` or `"1,234 photos"`."""
-    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
-
-
 def tally(words: Iterable[str]) -> str:
     """Return `"20 × grey, 3 × CMYK"`: each word with its count, the commonest first."""
     counts = sorted(Counter(words).items(), key=lambda item: (-item[1], item[0]))
     return listed([f"{count:,} × {word}" for word, count in counts])
-
-
-def listed(items: Sequence[str]) -> str:
-    """Return the first items with commas between, and how many more there are."""
-    more = len(items) - _SHOWN
-    return ", ".join(items[:_SHOWN]) + (f" and {more:,} more" if more > 0 else "")

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from fieldmark.base.counting import listed
 from fieldmark.base.errors import SplitError, nearest_spelling
 from fieldmark.data.catalog import Catalog
 from fieldmark.data.photo_table import PATH, PhotoTable, photo_named, read_photo_table, some
@@ -137,7 +138,7 @@ def _read_table(path: Path, *, column: str) -> list[tuple[int, str, str]]:
             raise SplitError(
                 f"The table of groups {path} has no column '{name}'."
                 f"{nearest_spelling(name, table.columns)} Its first line names: "
-                f"{_listed(table.columns)}."
+                f"{_named(table.columns)}."
             )
     return [(number, cells[PATH], cells[wanted].strip()) for number, cells in table.rows()]
 
@@ -153,7 +154,7 @@ def _open_table(path: Path) -> PhotoTable:
 
 
 def _columns_of(path: Path) -> str:
-    return f" Its first line names: {_listed(_open_table(path).columns)}." if path.is_file() else ""
+    return f" Its first line names: {_named(_open_table(path).columns)}." if path.is_file() else ""
 
 
 def _require_useful(groups: Mapping[str, str], *, spec: str, catalog: Catalog) -> None:
@@ -173,7 +174,5 @@ def _require_useful(groups: Mapping[str, str], *, spec: str, catalog: Catalog) -
         )
 
 
-def _listed(names: Sequence[str]) -> str:
-    more = len(names) - _COLUMNS_SHOWN
-    told = ", ".join(names[:_COLUMNS_SHOWN]) or "nothing"
-    return told + (f" and {more:,} more" if more > 0 else "")
+def _named(columns: Sequence[str]) -> str:
+    return listed(columns, most=_COLUMNS_SHOWN) or "nothing"

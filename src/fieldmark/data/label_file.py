@@ -72,11 +72,11 @@ def read_changes(path: Path, catalog: Catalog) -> tuple[LabelChange, ...]:
         DataError: the file cannot be read, a line of it is not valid, or it does not fit the
             folder.
     """
-    rows = {row.path: row for row in catalog.rows}
+    rows, classes = {row.path: row for row in catalog.rows}, catalog.classes
     changes: dict[str, LabelChange] = {}
     for number, values in _read_lines(path):
         where = f"{path}, row {number}"
-        change = _change(values, rows=rows, classes=catalog.classes, where=where)
+        change = _change(values, rows=rows, classes=classes, where=where)
         if change is None:
             continue
         if change.path in changes:

@@ -101,9 +101,10 @@ class PixelStore:
 
     def put(self, path: str, pixels_SSC: NDArray[np.uint8]) -> None:
         """Add a photo, or put other pixels in the place of those that are there."""
-        if path not in self._positions:
+        if path in self._positions:
+            self._array[self._positions[path]] = pixels_SSC
+        else:
             self.add(path, pixels_SSC)
-        self._array[self._positions[path]] = pixels_SSC
 
     def index(self, path: str) -> int:
         """Return the photo's position in `array`; KeyError where it is not in the store."""

@@ -7,6 +7,7 @@ Not covered: whether the result will be any good.
 from collections import Counter
 from collections.abc import Container, Iterable, Sequence
 
+from fieldmark.base.counting import listed
 from fieldmark.base.errors import DataError
 from fieldmark.data.catalog import Catalog, CatalogRow
 from fieldmark.data.layout import NO_CLASS, has_image_name
@@ -34,12 +35,16 @@ def require_trainable(catalog: Catalog) -> None:
     left_out = _left_out(catalog)
     problems = []
     if dead := {name: rows for name, rows in left_out.items() if _is_dead(name, rows, counts)}:
-        told = _listed(f"'{name}' ({_tally(rows)})" for name, rows in dead.items())
+        told = listed(
+            [f"'{name}' ({_tally(rows)})" for name, rows in dead.items()], most=_CLASSES_SHOWN
+        )
         problems.append(
             f"No photo can be used of: {told}. Repair or replace them, or remove the folder."
         )
     if few := [name for name, count in counts.items() if count < MIN_PHOTOS_PER_CLASS]:
-        told = _listed(f"'{name}'{_besides(left_out.get(name, []))}" for name in few)
+        told = listed(
+            [f"'{name}'{_besides(left_out.get(name, []))}" for name in few], most=_CLASSES_SHOWN
+        )
         problems.append(
             f"Only one usable photo of: {told}. Each class needs at least "
             f"{MIN_PHOTOS_PER_CLASS}, one to learn from and one to test with: add photos or remove "
@@ -95,9 +100,3 @@ def _tally(rows: Iterable[CatalogRow]) -> str:
     if more := sum(count for _, count in reasons[_REASONS_SHOWN:]):
         told.append(f"{more:,} × other reasons")
     return "; ".join(told)
-
-
-def _listed(items: Iterable[str]) -> str:
-    told = list(items)
-    more = len(told) - _CLASSES_SHOWN
-    return ", ".join(told[:_CLASSES_SHOWN]) + (f" and {more:,} more" if more > 0 else "")

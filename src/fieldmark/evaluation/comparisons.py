@@ -4,15 +4,13 @@ In: what a run has measured beside its own evaluation. Out: `Comparisons`, and `
 Not covered: measuring any of it.
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fieldmark.base.errors import RunError
 from fieldmark.base.files import write_json
 from fieldmark.base.run_folder import RunFolder, check_schema
-from fieldmark.evaluation.document import from_plain, to_plain
+from fieldmark.evaluation.document import from_plain, read_document, to_plain
 from fieldmark.evaluation.intervals import Estimate
 
 SCHEMA_VERSION = 1
@@ -118,10 +116,4 @@ def read_comparisons(folder: Path) -> Comparisons:
         RunError: the file is there and is not JSON, is malformed or of a newer schema.
     """
     path = RunFolder(folder).comparisons_json
-    try:
-        content = json.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        return Comparisons()
-    except (OSError, ValueError) as error:
-        raise RunError(f"{path} cannot be read: {error}. Run the training again.") from error
-    return Comparisons.from_json(content, where=str(path))
+    return read_document(path, Comparisons.from_json) or Comparisons()

@@ -2,16 +2,39 @@
 
 In: dataclasses of numbers, strings, tuples, mappings and further dataclasses. Out: what `json`
 writes, and from it the same tree, each value checked against its type hint.
-Not covered: files, schema versions, and unions other than `X | None`.
+Not covered: schema versions, and unions other than `X | None`.
 """
 
+import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
+from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from fieldmark.base.errors import RunError
+
+Document = TypeVar("Document")
+
+
+def read_document(path: Path, parse: Callable[..., Document]) -> Document | None:
+    """Read a JSON file; None where there is no such file.
+
+    Args:
+        path: the file.
+        parse: makes the document of its content; also given the file's name, as `where`.
+
+    Raises:
+        RunError: it cannot be read or is not JSON; also what `parse` raises.
+    """
+    try:
+        content = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path} cannot be read: {error}. Run the command again.") from error
+    return parse(content, where=str(path))
 
 
 def to_plain(value: object) -> Any:

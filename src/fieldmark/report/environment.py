@@ -12,6 +12,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from fieldmark.base.counting import counted
 from fieldmark.report import wording
 from fieldmark.report.entries import MixUp, Setting
 from fieldmark.report.matrix import NUM_SHADES, shade
@@ -42,7 +43,7 @@ def _environment() -> Environment:
         percent=lambda share, decimals=1: wording.percent(share, decimals=decimals),
         interval=wording.interval,
         points=wording.points,
-        count=lambda number, noun, plural=None: wording.count(number, noun, plural=plural),
+        count=counted,
         duration=wording.duration,
         setting=wording.setting,
         ceiling=scale_ceiling,

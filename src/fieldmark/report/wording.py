@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from fieldmark.base.counting import counted
 from fieldmark.evaluation.intervals import Estimate
 
 NO_BREAK_SPACE = "\u00a0"
@@ -102,11 +103,6 @@ def interval(estimate: Estimate) -> str:
     return f"{low} to {percent(estimate.high)}"
 
 
-def count(number: int, noun: str, *, plural: str | None = None) -> str:
-    """Return `"1 photo"` or `"1,380 photos"`."""
-    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
-
-
 def duration(seconds: float) -> str:
     """Return seconds as `"4.2 s"`, `"45 s"`, `"2 min 3 s"` or `"1 h 7 min"`."""
     if round(seconds, 1) < SHORT_S:
@@ -136,7 +132,7 @@ def device(facts: Mapping[str, Any]) -> str:
     kind, name = str(facts.get("type") or ""), str(facts.get("name") or "")
     parts = [kind.upper() if name.lower() in ("", kind.lower()) else name]
     if kind == "cpu" and facts.get("threads"):
-        parts.append(count(int(facts["threads"]), "thread"))
+        parts.append(counted(int(facts["threads"]), "thread"))
     parts.append(str(facts.get("precision") or ""))
     return ", ".join(part for part in parts if part)
 
@@ -186,10 +182,10 @@ def promise(*, naive: Estimate, clean: Estimate) -> str:
 def verdict(severities: Mapping[str, int], *, num_run: int, num_not_run: int) -> str:
     """Say what was found in a folder, and how much it matters."""
     names = {"error": "error", "warning": "warning", "info": "remark"}
-    parts = [count(severities[key], name) for key, name in names.items() if severities.get(key)]
+    parts = [counted(severities[key], name) for key, name in names.items() if severities.get(key)]
     if not parts:
-        left = f"; {count(num_not_run, 'was', plural='were')} not run" if num_not_run else ""
-        return f"Nothing was found by {count(num_run, 'check')}{left}."
+        left = f"; {counted(num_not_run, 'was', plural='were')} not run" if num_not_run else ""
+        return f"Nothing was found by {counted(num_run, 'check')}{left}."
     found = " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
     if severities.get("error"):
         return f"{found}. Until the errors are dealt with, no accuracy can be trusted."
@@ -212,7 +208,7 @@ def _signed(number: float) -> str:
 
 def mix_up(*, true: str, predicted: str, times: int, support: int) -> str:
     """Say how often one class was taken for another: `"cat taken for dog: 3 of 40 photos"`."""
-    return f"{true} taken for {predicted}: {times:,} of {count(support, 'photo')}"
+    return f"{true} taken for {predicted}: {times:,} of {counted(support, 'photo')}"
 
 
 def explanation(name: str, *, k: int | None = None, num_classes: int = 2) -> str:
