@@ -94,6 +94,10 @@ def test_lost_photos_and_copies_are_counted_at_the_top() -> None:
     )
 
 
+def test_without_classes_there_is_no_table_of_them() -> None:
+    assert "Class" not in exploration(audit(), row("cat/1.png", "empty file"))
+
+
 def test_classes_are_listed_with_their_photos_on_each_side() -> None:
     sides = [("cat/1.png", "train"), ("cat/2.png", "test"), ("dog/1.png", "validation")]
     splits = Splits(

@@ -56,6 +56,8 @@ def _heading(result: "Exploration") -> str:
 
 
 def _classes(result: "Exploration") -> str:
+    if not result.catalog.classes:
+        return ""
     splits = result.splits
     sides = ("train", "validation", "test") if splits else ()
     table = new_table("Class", "Photos", *(side.capitalize() for side in sides))

@@ -220,3 +220,12 @@ def test_a_verdict_does_not_speak_of_checks_left_out_where_none_were() -> None:
 )
 def test_a_sentence_becomes_a_clause(sentence: str, text: str) -> None:
     assert wording.clause(sentence) == text
+
+
+@pytest.mark.parametrize("severities", [{}, {"warning": 1}, {"error": 2, "info": 1}])
+def test_photos_that_training_would_refuse_are_never_said_to_be_fit(
+    severities: dict[str, int],
+) -> None:
+    told = wording.verdict(severities, num_run=19, num_not_run=3, is_trainable=False)
+    assert told.endswith("Training would refuse these photos as they are.")
+    assert "Nothing forbids" not in told

@@ -69,6 +69,8 @@ class ExplorationContent:
     """The largest class first."""
     is_split: bool
     """Whether the counts tell the splits apart."""
+    is_trainable: bool
+    """Whether training could divide the photos."""
     samples: Mapping[str, tuple[Photo, ...]]
     shapes: tuple[ClassShape, ...]
     pixel_scale: Scale
@@ -165,6 +167,7 @@ def exploration_content(
         num_photos=len(catalog.usable),
         counts=tuple(sorted(counts, key=lambda count: (-count.total, count.name))),
         is_split=bool(sides),
+        is_trainable=splits is not None,
         samples=samples_of(catalog),
         shapes=shapes,
         pixel_scale=pixel_scale(shapes),
@@ -196,7 +199,7 @@ def render(content: ExplorationContent, *, thumbnails: Thumbnails) -> str:
         short_titles=SHORT_TITLES,
         section_folder="explore/",
         version=__version__,
-        verdict=verdict_of(content.findings),
+        verdict=verdict_of(content.findings, is_trainable=content.is_trainable),
         train_command=shlex.join(
             ["fieldmark", "train", content.root, "--labels", content.labels_csv or ""]
         ),

@@ -176,10 +176,13 @@ def findings_content(
     )
 
 
-def verdict_of(content: FindingsContent) -> str:
+def verdict_of(content: FindingsContent, *, is_trainable: bool = True) -> str:
     """Say in a sentence or two what was found, and how much it matters."""
     return wording.verdict(
-        content.severities, num_run=content.num_run, num_not_run=content.num_not_run
+        content.severities,
+        num_run=content.num_run,
+        num_not_run=content.num_not_run,
+        is_trainable=is_trainable,
     )
 
 

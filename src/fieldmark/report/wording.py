@@ -179,19 +179,25 @@ def promise(*, naive: Estimate, clean: Estimate) -> str:
     )
 
 
-def verdict(severities: Mapping[str, int], *, num_run: int, num_not_run: int) -> str:
+def verdict(
+    severities: Mapping[str, int], *, num_run: int, num_not_run: int, is_trainable: bool = True
+) -> str:
     """Say what was found in a folder, and how much it matters."""
     names = {"error": "error", "warning": "warning", "info": "remark"}
     parts = [counted(severities[key], name) for key, name in names.items() if severities.get(key)]
+    told = [f"{' and '.join([', '.join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)}."]
     if not parts:
         left = f"; {counted(num_not_run, 'was', plural='were')} not run" if num_not_run else ""
-        return f"Nothing was found by {counted(num_run, 'check')}{left}."
-    found = " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
+        told = [f"Nothing was found by {counted(num_run, 'check')}{left}."]
     if severities.get("error"):
-        return f"{found}. Until the errors are dealt with, no accuracy can be trusted."
-    if severities.get("warning"):
-        return f"{found}. Nothing forbids training; the warnings are worth a look before it."
-    return f"{found}. Nothing stands in the way of training."
+        told.append("Until the errors are dealt with, no accuracy can be trusted.")
+    elif severities.get("warning") and is_trainable:
+        told.append("Nothing forbids training; the warnings are worth a look before it.")
+    elif parts and is_trainable:
+        told.append("Nothing stands in the way of training.")
+    if not is_trainable:
+        told.append("Training would refuse these photos as they are.")
+    return " ".join(told)
 
 
 def clause(sentence: str) -> str:
