@@ -15,12 +15,12 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from conditions import machine, today
 from figures_table import FiguresTable
 from process_cost import measure, warm_up
 
@@ -48,10 +48,7 @@ def main() -> None:
     warm_up(options.photos)
     name = options.photos.resolve().name
     answers = list(answer(options))
-    rows = [
-        (name, question, said, machine(), f"{datetime.now(UTC):%Y-%m-%d}")
-        for question, said in answers
-    ]
+    rows = [(name, question, said, machine(), today()) for question, said in answers]
     print("\n".join(TABLE.lines(rows)))
     if options.record:
         TABLE.record(rows)
@@ -298,14 +295,6 @@ def cropped(image: Image.Image, share: float) -> Image.Image:
     width, height = image.size
     left, top = round(width * share), round(height * share)
     return image.crop((left, top, width - left, height - top))
-
-
-def machine() -> str:
-    """Return the processor and its cores."""
-    from fieldmark.base.executor import available_cores
-    from fieldmark.base.machine import processor_name
-
-    return f"{processor_name()}, {available_cores()} cores"
 
 
 if __name__ == "__main__":

@@ -7,19 +7,17 @@ The command runs as a user would run it, in a process of its own with an empty f
 """
 
 import argparse
-import json
 import sys
 import tempfile
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
-from typing import Any
 
+from conditions import accuracy_in_percent, median_and_range, run_for_json, today
+from fieldmark_runs import FinishedRun, run_training, train_command
 from figures_table import FiguresTable
-from process_cost import Cost, measure, warm_up
+from process_cost import Cost, warm_up
 
 HERE = Path(__file__).parent
 PEER = HERE / "peers" / "plain_probe.py"
@@ -71,10 +69,11 @@ def main() -> None:
         with tempfile.TemporaryDirectory(prefix="fieldmark-bench-") as name:
             folder = Path(name)
             print(f"Repeat {repeat + 1} of {options.repeats}", file=sys.stderr)
-            ours, machine = run_fieldmark(options, folder=folder)
+            ours, run = run_fieldmark(options, folder=folder)
+            machine = machine_of(run)
             results.setdefault(ours.program, []).append(ours)
             if options.peer:
-                theirs = run_peer(options, folder=folder)
+                theirs = run_peer(options, run, folder=folder)
                 results.setdefault(theirs.program, []).append(theirs)
     rows = [
         row_of(runs, photos=options.photos.resolve().name, machine=machine)
@@ -105,80 +104,60 @@ def parse_options(arguments: Sequence[str]) -> Options:
     return options
 
 
-def run_fieldmark(options: Options, *, folder: Path) -> tuple[Result, str]:
-    """Train in `folder` / run; return the result and the machine in words."""
-    run = folder / "run"
-    command = [sys.executable, "-m", "fieldmark", "train", str(options.photos)]
-    command += ["--recipe", options.recipe, "--out", str(run)]
-    if options.weights:
-        command += ["--weights", options.weights]
-    if options.split_file:
-        command += ["--split-file", str(options.split_file)]
-    cost = measure(command, log=folder / "fieldmark.log", cache=folder / "cache")
-    record = read_json(run / "run.json")
-    evaluation = read_json(run / "evaluation.json")
-    stages = {stage["name"]: float(stage["seconds"]) for stage in record["stages"]}
-    stages = {"start-up": cost.seconds - sum(stages.values()), **stages}
-    device, versions = record["device"], record["versions"]
-    accuracy = evaluation["accuracy"]
-    result = Result(
-        program=f"fieldmark train ({record['recipe']}, {model_of(run)['backbone']})",
-        accuracy=in_percent(accuracy["value"], accuracy["low"], accuracy["high"]),
-        cost=cost,
-        stages=stages,
+def run_fieldmark(options: Options, *, folder: Path) -> tuple[Result, FinishedRun]:
+    """Train in `folder` / run; return the result and the run."""
+    command = train_command(
+        options.photos,
+        folder / "run",
+        recipe=options.recipe,
+        weights=options.weights,
+        split_file=options.split_file,
     )
-    return result, f"{device['name']}, {device['cores']} cores, torch {versions['torch']}"
+    run = run_training(command, folder=folder)
+    result = Result(
+        program=f"fieldmark train ({run.record['recipe']}, {run.model['backbone']})",
+        accuracy=run.accuracy,
+        cost=run.cost,
+        stages=run.stages,
+    )
+    return result, run
 
 
-def run_peer(options: Options, *, folder: Path) -> Result:
-    """Run the plain script on the split that Fieldmark has just used in `folder`."""
-    from fieldmark.evaluation.intervals import wilson_interval
-
-    model, output = model_of(folder / "run"), folder / "peer.json"
+def run_peer(options: Options, run: FinishedRun, *, folder: Path) -> Result:
+    """Run the plain script on the split that Fieldmark has just used."""
     command = [sys.executable, str(PEER), str(options.photos)]
-    command += ["--split-file", str(folder / "run" / "splits.csv"), "--out", str(output)]
-    command += ["--backbone", model["backbone"], "--weights", model["weights"]]
-    cost = measure(command, log=folder / "peer.log", cache=folder / "cache")
-    found = read_json(output)
-    estimate = wilson_interval(found["num_correct"], found["num_test"])
+    command += ["--split-file", str(run.path / "splits.csv")]
+    command += ["--backbone", run.model["backbone"], "--weights", run.model["weights"]]
+    found, cost = run_for_json(command, folder=folder)
     return Result(
-        program=f"plain script ({model['backbone']})",
-        accuracy=in_percent(estimate.value, estimate.low, estimate.high),
+        program=f"plain script ({run.model['backbone']})",
+        accuracy=accuracy_in_percent(
+            num_correct=found["num_correct"], num_photos=found["num_test"]
+        ),
         cost=cost,
         stages={"start-up": cost.seconds - sum(found["seconds"].values()), **found["seconds"]},
     )
 
 
-def model_of(run: Path) -> dict[str, Any]:
-    """Return the section [model] of what a run ended up with."""
-    resolved = tomllib.loads((run / "resolved.toml").read_text("utf-8"))
-    return dict(resolved["model"])
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Return the object in a JSON file."""
-    return dict(json.loads(path.read_text("utf-8")))
-
-
-def in_percent(value: float, low: float, high: float) -> str:
-    """Return a proportion as in `99.87 % (99.6 to 100.0)`, the 95 % interval in brackets."""
-    return f"{100 * value:.2f} % ({100 * low:.1f} to {100 * high:.1f})"
+def machine_of(run: FinishedRun) -> str:
+    """Return the machine and its torch as the run noted them."""
+    device, versions = run.record["device"], run.record["versions"]
+    return f"{device['name']}, {device['cores']} cores, torch {versions['torch']}"
 
 
 def row_of(runs: Sequence[Result], *, photos: str, machine: str) -> tuple[str, ...]:
     """Return the row of one program: medians over its runs, and the range of their times."""
     seconds = [run.cost.seconds for run in runs]
-    spread = f" ({min(seconds):.1f} to {max(seconds):.1f})" if len(runs) > 1 else ""
     stages = {name: median(run.stages[name] for run in runs) for name in runs[0].stages}
     return (
         photos,
         runs[0].program,
         " or ".join(sorted({run.accuracy for run in runs})),
-        f"{median(seconds):.1f}{spread}",
+        median_and_range(seconds),
         f"{median(run.cost.peak_mib for run in runs):,.0f}",
         ", ".join(f"{name} {took:.1f}" for name, took in stages.items()),
         machine,
-        f"{datetime.now(UTC):%Y-%m-%d}",
+        today(),
     )
 
 

@@ -24,7 +24,7 @@ standard output, so that a pipe carries results only.
 | 0 | done |
 | 1 | a defect of Fieldmark: please report it with the trace |
 | 2 | bad input or usage; the message says what to do |
-| 130 | interrupted; `run.json` says so |
+| 130 | interrupted by Ctrl-C or by the system; the last line says how to go on |
 
 `--set` takes any field of [the recipe](recipes.md) and may be given several times.
 

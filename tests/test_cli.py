@@ -30,7 +30,7 @@ OF_PHOTOS = [
 ]
 FLAGS = {
     "explore": OF_PHOTOS,
-    "train": ["--recipe", *OF_PHOTOS],
+    "train": ["--recipe", *OF_PHOTOS[:-1], "--resume", OF_PHOTOS[-1]],
     "evaluate": ["--out"],
     "predict": ["--top-k", "--format", "--output"],
     "summary": ["--recipe", "--backbone", "--size", "--classes", "--set"],
@@ -118,7 +118,7 @@ def test_train_hands_every_flag_on(call_main: CallMain, monkeypatch: pytest.Monk
     flags = ["--recipe", "finetune", "--backbone", "resnet18", "--weights", "none"]
     more = ["--split-file", "s.csv", "--out", "o", "--set", "a.b=1", "--set", "c.d=2 3"]
     audit = ["--group-by", "g", "--labels", "l.csv", "--ignore", "FM203", "--ignore", "FM204"]
-    assert call_main("train", "my photos", *flags, *more, *audit).code == 130
+    assert call_main("train", "my photos", *flags, *more, *audit, "--resume").code == 130
     asked.pop("progress")
     assert asked == {
         "photos": Path("my photos"),
@@ -131,9 +131,10 @@ def test_train_hands_every_flag_on(call_main: CallMain, monkeypatch: pytest.Monk
         "ignore": ["FM203", "FM204"],
         "out": Path("o"),
         "overrides": ["a.b=1", "c.d=2 3"],
+        "resume": True,
         "command": "fieldmark train 'my photos' --recipe finetune --backbone resnet18 "
         "--weights none --split-file s.csv --out o --set a.b=1 --set 'c.d=2 3' "
-        "--group-by g --labels l.csv --ignore FM203 --ignore FM204",
+        "--group-by g --labels l.csv --ignore FM203 --ignore FM204 --resume",
     }
 
 
@@ -179,6 +180,9 @@ def test_without_flags_the_audit_is_whole(
     for name in ("split_file", "group_by", "labels", "out", "weights", "backbone"):
         assert asked[name] is None
     assert (asked["ignore"], asked["overrides"]) == ([], [])
+    # Which recipe a run takes that names none, is not for the command line to say.
+    assert asked.get("recipe") is None
+    assert not asked.get("resume")
 
 
 def test_explore_shows_the_classes_the_findings_and_the_page(

@@ -24,6 +24,11 @@ from fieldmark.cli import app
 from fieldmark.recipe import BUILT_IN, Recipe, load_recipe, override
 
 ROOT = Path(__file__).parents[1]
+BENCHMARKS = tuple(
+    path.stem
+    for path in sorted((ROOT / "benchmarks").glob("*.py"))
+    if "FiguresTable(" in path.read_text("utf-8") and path.stem != "figures_table"
+)
 PAGES = tuple(page for place in (".", "docs", "benchmarks") for page in (ROOT / place).glob("*.md"))
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^\]]+\]\(([^)#]+)[^)]*\)")
@@ -115,7 +120,7 @@ def test_shell_examples_use_commands_and_flags_that_exist(page: str, line: str) 
     elif program.startswith(".venv/bin/python"):
         assert (ROOT / arguments[0]).is_file()
     else:
-        assert program in {"pip", "uv"}
+        assert program in {"pip", "uv", "python"}
 
 
 def test_every_command_stands_in_the_readme() -> None:
@@ -237,7 +242,7 @@ def test_links_lead_to_files(page: Path) -> None:
             assert (page.parent / target).exists(), target
 
 
-@pytest.mark.parametrize("script", ["whole_command", "audit"])
+@pytest.mark.parametrize("script", BENCHMARKS)
 def test_benchmark_table_has_the_markers_and_columns_that_its_script_renews(script: str) -> None:
     source = (ROOT / f"benchmarks/{script}.py").read_text("utf-8")
     (call,) = (

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from fieldmark import __version__
+from fieldmark.base.stopping import Stopped
 from fieldmark.run import Run
 
 CallMain = Callable[..., Any]
@@ -185,16 +186,29 @@ def test_an_interruption_is_130_and_recorded(
     monkeypatch.setattr("fieldmark.stages.learn", raising(KeyboardInterrupt()))
     outcome = call_main("train", photos, "--weights", weights, "--out", tmp_path / "run")
     assert outcome.code == 130
-    told, last = outcome.err.splitlines()[-2:]
-    assert str(tmp_path / "run") in told
-    assert last == "fieldmark: interrupted"
+    command = f"fieldmark train {photos} --out {tmp_path / 'run'} --resume"
+    assert outcome.err.splitlines()[-1] == (
+        "fieldmark: interrupted from the keyboard; there was no state of training to save yet. "
+        f"Go on with: {command}"
+    )
     content = json.loads((tmp_path / "run" / "run.json").read_text("utf-8"))
     assert content["status"] == "interrupted"
 
 
-@pytest.mark.skipif(os.name != "posix", reason="there is no SIGINT to send")
-def test_ctrl_c_in_the_midst_of_training_ends_in_130_without_a_trace(
-    photos: Path, weights: Path, tmp_path: Path
+@pytest.mark.parametrize("verb", ["explore", "predict"])
+def test_what_interrupted_another_verb_is_told(
+    call_main: CallMain, monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    for error, told in ((KeyboardInterrupt(), "interrupted"), (Stopped("by SIGHUP"), "by SIGHUP")):
+        monkeypatch.setattr(f"fieldmark.workflow.{verb}", raising(error))
+        outcome = call_main(verb, "run", *(["a.jpg"] if verb == "predict" else []))
+        assert (outcome.code, outcome.err) == (130, f"fieldmark: {told}\n")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="there are no signals to send")
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_signal_in_the_midst_of_training_ends_in_130_with_the_way_to_go_on(
+    photos: Path, weights: Path, tmp_path: Path, name: str
 ) -> None:
     run = tmp_path / "run"
     flags = ["--recipe", "finetune", "--weights", weights, "--out", run]
@@ -207,12 +221,40 @@ def test_ctrl_c_in_the_midst_of_training_ends_in_130_without_a_trace(
             assert process.poll() is None, process.communicate()[1]
             time.sleep(0.05)
         time.sleep(0.5)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(getattr(signal, name))
         _, err = process.communicate(timeout=DEFINITELY_ENOUGH_S)
     assert process.returncode == 130
-    assert err.splitlines()[-1] == "fieldmark: interrupted"
+    last = err.splitlines()[-1]
+    assert last.startswith("fieldmark: ")
+    assert last.endswith(f"Go on with: fieldmark train {photos} --out {run} --resume")
     assert "Traceback" not in err
-    assert json.loads((run / "run.json").read_text("utf-8"))["status"] == "interrupted"
+    content = json.loads((run / "run.json").read_text("utf-8"))
+    assert content["status"] == "interrupted"
+    assert ("keyboard" if name == "SIGINT" else name) in content["error"]
+    assert not (run / "lock").exists()
+
+
+def test_a_full_disk_while_a_file_is_written_names_the_file(
+    call_main: CallMain,
+    photos: Path,
+    weights: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sync = os.fsync
+
+    def full(descriptor: int) -> None:
+        if (tmp_path / "run" / "recipe.toml").exists():  # the beginning went well
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # without a name, as it comes
+        sync(descriptor)
+
+    monkeypatch.setattr("os.fsync", full)
+    outcome = call_main("train", photos, "--weights", weights, "--out", tmp_path / "run")
+    assert outcome.code == 2
+    last = outcome.err.splitlines()[-1]
+    assert last.startswith(f"fieldmark: {tmp_path / 'run'}{os.sep}")
+    assert last.endswith("No space left on device. Free some space or change the place.")
+    assert not (tmp_path / "run" / "lock").exists()
 
 
 def test_a_reader_that_goes_away_is_no_error(finished_quick: Run) -> None:

@@ -8,7 +8,7 @@ import torch
 
 from fieldmark.base.errors import RecipeError, WeightsError
 from fieldmark.models.orientation import Verdict
-from fieldmark.planning import layout, plan, read_as_stored
+from fieldmark.planning import assemble, layout, plan, read_as_stored
 from fieldmark.recipe import Recipe, load_recipe, override
 
 
@@ -100,3 +100,37 @@ def test_a_layout_needs_no_weights(tmp_path: Path) -> None:
     assert classifier.preprocess.size_px == 32
     with torch.no_grad():
         assert classifier.network(torch.zeros(2, 3, 32, 32)).shape == (2, 3)
+
+
+def test_a_probe_with_a_cosine_head_is_refused_with_the_way_out(weights: Path) -> None:
+    with pytest.raises(RecipeError, match=r"'cosine'.*model\.head to linear.*--recipe finetune"):
+        plan(quick(weights, "model.head=cosine"))
+
+
+@pytest.mark.parametrize("strategy", ["probe", "all"])
+def test_a_flattened_head_goes_with_every_strategy(strategy: str, weights: Path) -> None:
+    asked = [f"train.strategy={strategy}", "model.stages=0", "model.feature_power=1"]
+    assert plan(quick(weights, "model.head=flatten", *asked)).spec.head == "flatten"
+
+
+@pytest.mark.parametrize(("head", "width"), [("linear", 16), ("flatten", 16 * 4), ("cosine", 16)])
+def test_what_is_assembled_is_what_its_architecture_says(
+    head: str, width: int, weights: Path
+) -> None:
+    asked = [f"model.head={head}", "model.stages=0", "model.feature_power=1", "data.size_px=64"]
+    settled = plan(quick(weights, "train.strategy=all", *asked))
+    classifier = assemble(
+        settled.spec, settled.preprocess, classes=("a", "b"), precision="bfloat16", views=4
+    )
+    architecture = classifier.architecture
+    assert (architecture.head, architecture.views, architecture.precision) == (head, 4, "bfloat16")
+    assert classifier.network.extractor.flatten is (head == "flatten")
+    assert classifier.network.head.weight.shape == (2, width)
+
+
+def test_a_layout_has_the_head_and_the_views_of_the_recipe() -> None:
+    asked = ["model.backbone=resnet18", "data.size_px=64", "model.weights=none"]
+    recipe = override(Recipe(), [*asked, "model.head=flatten", "augment.test_views=2"])
+    classifier = layout(recipe, classes=("a", "b"))
+    assert classifier.network.head.in_features == 512 * 4
+    assert classifier.architecture.views == 2

@@ -28,7 +28,7 @@ NAMES = [
 ]
 """The promise to those who import the package: a name may be added here, never taken away."""
 
-HEAVY = ("torch", "torchvision", "timm", "numpy", "PIL", "sklearn", "matplotlib", "rich")
+HEAVY = ("torch", "torchvision", "timm", "numpy", "PIL", "sklearn", "rich")
 
 
 def modules_after(code: str) -> set[str]:

@@ -22,7 +22,7 @@ from fieldmark.recipe import (
     recipe_tables,
     recipe_toml,
 )
-from fieldmark.training.fit import TrainConfig
+from fieldmark.training.config import TrainConfig
 from fieldmark.training.optim import OptimConfig
 from fieldmark.training.probe import ProbeConfig
 
@@ -60,9 +60,16 @@ def test_each_file_in_the_package_is_a_built_in_recipe() -> None:
     assert sorted(file.stem for file in files) == sorted(BUILT_IN)
 
 
-def test_quick_freezes_the_backbone_and_finetune_and_digits_train_it() -> None:
+def test_quick_freezes_the_backbone_and_the_other_recipes_train_it() -> None:
     strategies = {name: load_recipe(name).train.strategy for name in BUILT_IN}
-    assert strategies == {"quick": "probe", "finetune": "all", "digits": "all"}
+    trained = {"finetune": "head-then-all", "digits": "all", "scratch": "all"}
+    assert strategies == {"quick": "probe", **trained}
+
+
+def test_recipes_that_begin_with_random_weights_say_so() -> None:
+    weights = {name: load_recipe(name).model.weights for name in BUILT_IN}
+    assert weights["scratch"] == "none"
+    assert weights["finetune"] == weights["quick"] == "auto"
 
 
 def test_digits_are_never_mirrored() -> None:

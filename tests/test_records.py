@@ -3,6 +3,8 @@
 import csv
 import json
 import tomllib
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +13,22 @@ import pytest
 import torch
 
 from fieldmark.base.run_folder import RunFolder
+from fieldmark.base.run_record import RunRecord
 from fieldmark.evaluation.predictions import read_predictions
 from fieldmark.models.inference import Predictor
-from fieldmark.records import HISTORY_HEADER, LAYERS_HEADER, PROBE_HEADER
+from fieldmark.planning import plan
+from fieldmark.recipe import load_recipe, override
+from fieldmark.records import (
+    LAYERS_HEADER,
+    PROBE_HEADER,
+    describe_training,
+    write_resolved,
+)
 from fieldmark.run import Run
+from fieldmark.training.course import Choice, Pace, Settled
+from fieldmark.training.fit import Fitted
+from fieldmark.training.strategies import Outcome
+from fieldmark.training.tally import HISTORY_HEADER, Epoch
 
 
 def folder_of(run: Run) -> RunFolder:
@@ -67,6 +81,110 @@ def test_the_last_epoch_is_that_of_the_saved_weights(finished_finetune: Run) -> 
     validation = read_predictions(folder.predictions_csv).of_split("validation")
     right = float(np.mean(validation.predicted_N == validation.labels_N))
     assert float(last["val_accuracy"]) == pytest.approx(right)
+
+
+# What was settled, and why
+
+
+ROW = Epoch(**dict.fromkeys(HISTORY_HEADER, 1))
+CHOICES = (
+    Choice(what="precision", chosen="bfloat16", reason="twice as fast"),
+    Choice(what="learning rate", chosen="0.002", reason="the loss fell"),
+    Choice(what="epochs", chosen="3", reason="three fit"),
+)
+
+
+def outcome(*choices: Choice, **changes: Any) -> Outcome:
+    settled = Settled(pace=Pace(precision="bfloat16"), lr=0.002, num_epochs=3, choices=choices)
+    fitted = Fitted(
+        history=[ROW], settled=settled, kept_epoch=1, stopped_early=None, batch_norm="frozen"
+    )
+    return Outcome(logits_MC=np.zeros((1, 2), np.float32), fitted=replace(fitted, **changes))
+
+
+def resolved(asked: Sequence[str], weights: Path, tmp_path: Path, found: Outcome) -> dict[str, Any]:
+    recipe = override(load_recipe("finetune"), [f"model.weights={weights}", *asked])
+    write_resolved(plan(recipe), found, RunFolder(tmp_path))
+    content: dict[str, Any] = tomllib.loads((tmp_path / "resolved.toml").read_text("utf-8"))
+    return content
+
+
+def test_what_was_measured_stands_in_the_resolved_recipe_with_its_reason(
+    weights: Path, tmp_path: Path
+) -> None:
+    asked = ["optim.lr=auto", "train.precision=auto", "train.time_budget_s=60", "train.epochs=9"]
+    content = resolved(asked, weights, tmp_path, outcome(*CHOICES))
+    assert content["train"]["precision"] == "bfloat16"
+    assert content["train"]["batch_norm"] == "frozen"
+    assert content["train"]["epochs"] == 3
+    assert "time_budget_s" not in content["train"]
+    assert content["optim"]["lr"] == 0.002
+    reasons = content["reasons"]
+    assert reasons["train.precision"] == "twice as fast"
+    assert reasons["optim.lr"] == "the loss fell"
+    assert reasons["train.epochs"] == "three fit"
+    assert reasons["train.batch_norm"] == "the weights are pretrained"
+    assert content["probe"]["l2"] == "auto"
+
+
+def test_the_resolved_recipe_is_one_that_can_be_trained_with(weights: Path, tmp_path: Path) -> None:
+    asked = ["optim.lr=auto", "train.precision=auto", "train.time_budget_s=60"]
+    resolved(asked, weights, tmp_path, outcome(*CHOICES))
+    again = load_recipe(str(tmp_path / "resolved.toml"))
+    assert (again.optim.lr, again.train.epochs, again.train.precision) == (0.002, 3, "bfloat16")
+    assert (again.train.batch_norm, again.train.time_budget_s) == ("frozen", None)
+
+
+def test_what_was_asked_for_needs_no_reason(weights: Path, tmp_path: Path) -> None:
+    asked = ["optim.lr=0.002", "train.precision=bfloat16", "train.batch_norm=frozen"]
+    content = resolved(asked, weights, tmp_path, outcome(CHOICES[0]))
+    given = {"train.precision", "optim.lr", "train.batch_norm", "train.epochs"}
+    assert not given & content["reasons"].keys()
+    assert content["train"]["epochs"] == 10
+
+
+def test_a_training_without_a_fitted_head_has_no_probe_section(
+    weights: Path, tmp_path: Path
+) -> None:
+    asked = ["train.strategy=all"]
+    assert "probe" not in resolved(asked, weights, tmp_path, outcome(CHOICES[0]))
+
+
+@pytest.mark.parametrize("views", [1, 4])
+def test_of_augmentation_a_probe_keeps_its_views_alone(
+    views: int, weights: Path, tmp_path: Path
+) -> None:
+    recipe = override(
+        load_recipe("quick"), [f"model.weights={weights}", f"augment.test_views={views}"]
+    )
+    probe = Outcome(logits_MC=np.zeros((1, 2), np.float32))
+    write_resolved(plan(recipe), probe, RunFolder(tmp_path))
+    content = tomllib.loads((tmp_path / "resolved.toml").read_text("utf-8"))
+    assert content["augment"] == ({"test_views": 4} if views > 1 else {})
+    assert content["train"] == {"strategy": "probe", "seed": 0}
+    assert "optim" not in content
+
+
+def test_the_record_tells_what_was_chosen_and_which_epoch_is_kept(tmp_path: Path) -> None:
+    record = RunRecord(folder=RunFolder(tmp_path), command="", photos=tmp_path)
+    describe_training(record, outcome(*CHOICES, stopped_early="no lower loss"))
+    assert record.values["training"] == {
+        "kept_epoch": 1,
+        "num_epochs_planned": 3,
+        "stopped_early": "no lower loss",
+        "choices": [asdict(choice) for choice in CHOICES],
+        "lr": 0.002,
+    }
+    json.dumps(record.values)
+
+
+def test_of_a_probe_the_record_tells_nothing_of_the_kind(tmp_path: Path) -> None:
+    record = RunRecord(folder=RunFolder(tmp_path), command="", photos=tmp_path)
+    describe_training(record, Outcome(logits_MC=np.zeros((1, 2), np.float32)))
+    assert record.values == {}
+
+
+# Bundle, layers and device
 
 
 @pytest.mark.parametrize("recipe", ["quick", "finetune"])

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,8 @@ from PIL import Image
 
 import fieldmark
 from fieldmark.base.errors import BundleError, DataError, RunError
+from fieldmark.base.lock import hold
+from fieldmark.base.run_folder import RunFolder
 from fieldmark.models.prediction import Prediction
 from fieldmark.report.render import write_report
 from fieldmark.run import Run, find_photos, load
@@ -79,9 +82,12 @@ def test_a_file_is_no_run(finished_quick: Run) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"status": "running"}, "its status is 'running'"),
-        ({"status": "interrupted"}, "its status is 'interrupted'"),
-        ({"status": "failed", "error": "No photos."}, r"'failed' \(No photos\.\)"),
+        ({"status": "running"}, r"it was stopped\. Go on with it: fieldmark train .* --resume$"),
+        ({"status": "interrupted", "error": "by SIGTERM"}, r"it was stopped \(by SIGTERM\)\. Go"),
+        (
+            {"status": "failed", "error": "No photos."},
+            r"it failed \(No photos\.\)\. Put that right and go on .* --resume$",
+        ),
     ],
 )
 def test_a_run_that_did_not_finish_is_refused_with_the_reason(
@@ -90,6 +96,18 @@ def test_a_run_that_did_not_finish_is_refused_with_the_reason(
     content = json.loads((folder_of(finished_quick) / "run.json").read_text("utf-8"))
     (tmp_path / "run.json").write_text(json.dumps(content | changes))
     with pytest.raises(RunError, match=message):
+        load(tmp_path)
+
+
+def test_a_run_that_still_goes_on_is_told_with_its_process(
+    finished_quick: Run, tmp_path: Path
+) -> None:
+    content = json.loads((folder_of(finished_quick) / "run.json").read_text("utf-8"))
+    (tmp_path / "run.json").write_text(json.dumps(content | {"status": "running"}))
+    with (
+        hold(RunFolder(tmp_path).lock),
+        pytest.raises(RunError, match=f"still going on in process {os.getpid()}.*Wait"),
+    ):
         load(tmp_path)
 
 

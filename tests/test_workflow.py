@@ -23,6 +23,7 @@ ALWAYS = {
     "labels.csv",
     "splits.csv",
     "history.csv",
+    "events.jsonl",
     "layers.csv",
     "predictions.csv",
     "evaluation.json",
@@ -67,8 +68,9 @@ def results(folder: Path) -> tuple[bytes, bytes]:
 
 
 def test_a_run_folder_holds_these_files_and_no_others(finished: Run, snapshot: Snapshot) -> None:
-    extra = {"probe.csv"} if record_of(folder_of(finished))["recipe"] == "quick" else set()
-    assert set(snapshot(folder_of(finished))) == ALWAYS | extra
+    of_recipe = {"quick": {"probe.csv"}, "finetune": {"training.html", "augmentation.png"}}
+    recipe = record_of(folder_of(finished))["recipe"]
+    assert set(snapshot(folder_of(finished))) == ALWAYS | of_recipe[recipe]
 
 
 def test_colourful_classes_are_learned(finished: Run) -> None:
@@ -85,7 +87,7 @@ def test_the_record_tells_what_was_done(finished: Run, photos: Path) -> None:
     assert sum(content["splits"].values()) == 36
     assert content["splits"]["test"] == 6
     assert content["seeds"] == {"split": 0, "train": 0}
-    assert content["strategy"] == {"quick": "probe", "finetune": "all"}[content["recipe"]]
+    assert content["strategy"] == {"quick": "probe", "finetune": "head-then-all"}[content["recipe"]]
     assert content["device"]["precision"] == "float32"
     assert len(content["data_digest"]) == 64
     assert content["split_file"] is None
@@ -133,7 +135,7 @@ def test_what_ran_is_written_with_every_value_and_the_reasons(finished: Run) -> 
     else:
         assert content["augment"]["crop_scale"] == [0.5, 1.0]
         assert content["reasons"]["augment.crop_scale"] == "the policy standard"
-        assert "probe" not in content
+        assert content["probe"]["l2"] == "auto"  # of the head that it begins with
 
 
 def test_every_reason_is_that_of_a_value_in_the_file(finished: Run) -> None:

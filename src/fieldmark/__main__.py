@@ -1,8 +1,10 @@
 """The entry point: runs the command line and turns what goes wrong into an exit code.
 
-0 done; 1 a defect of Fieldmark; 2 bad input or usage, with a message; 130 interrupted.
+0 done; 1 a defect of Fieldmark; 2 bad input or usage, with a message; 130 interrupted, by Ctrl-C
+or by the system, with what is saved and how to go on.
 """
 
+import contextlib
 import errno
 import os
 import sys
@@ -30,8 +32,8 @@ def main() -> None:
         app()
     except FieldmarkError as error:
         _exit(EXIT_BAD_INPUT, str(error))
-    except Interrupted:
-        _exit(EXIT_INTERRUPTED, "interrupted")
+    except Interrupted as stop:
+        _exit(EXIT_INTERRUPTED, str(stop))
     except ReaderGone:
         # Nobody is left to tell, as after `| head`; what is still buffered must go somewhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -49,7 +51,8 @@ def main() -> None:
 
 
 def _exit(code: int, message: str) -> NoReturn:
-    print(f"fieldmark: {message}", file=sys.stderr)  # noqa: T201 - the last word to the user
+    with contextlib.suppress(OSError):  # the terminal may be gone
+        print(f"fieldmark: {message}", file=sys.stderr)  # noqa: T201 - the last word to the user
     sys.exit(code)
 
 

@@ -8,7 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fieldmark.base.errors import DataError, SplitError
+from fieldmark.base.errors import DataError, RunError, SplitError
+from fieldmark.base.run_folder import RunFolder, has_finished, require_place
+from fieldmark.base.run_record import resume_command
 
 if TYPE_CHECKING:
     from fieldmark.collect import Given
@@ -27,6 +29,26 @@ def photos_folder(photos: str | Path) -> Path:
     root = Path(photos).expanduser().resolve()
     require_folder(root)
     return root
+
+
+def require_new(path: Path, *, photos: str | Path, root: Path) -> None:
+    """Refuse a place for a run that is not free; of a run in it that did not finish, say more.
+
+    Args:
+        path: the place.
+        photos: the folder of photos, as it was named.
+        root: the same, in full.
+
+    Raises:
+        RunError: as it says.
+    """
+    folder = RunFolder(path)
+    if folder.run_json.is_file() and not has_finished(folder):
+        raise RunError(
+            f"The folder {path} holds a run that did not finish. Choose another --out, or go on "
+            f"with it: {resume_command(photos, path)}"
+        )
+    require_place(path, photos=root)
 
 
 def given_files(split_file: str | Path | None, labels: str | Path | None) -> "Given":
@@ -59,7 +81,7 @@ def check_groups(split: "SplitConfig") -> None:
 
 
 def recipe_asked(
-    name: str,
+    base: "str | Recipe",
     *,
     backbone: str | None,
     weights: str | None = None,
@@ -69,12 +91,20 @@ def recipe_asked(
 ) -> "Recipe":
     """Return a recipe with `section.key=value` changes, and then the flags, laid over it.
 
+    Args:
+        base: a recipe, its name, or its file.
+        backbone: in its place in the recipe; None leaves that as it is. So do the next two.
+        weights: likewise.
+        group_by: likewise.
+        ignore: codes of checks to mute beside those that the recipe mutes.
+        overrides: the changes.
+
     Raises:
         RecipeError: there is no such recipe, key, value or code.
     """
     from fieldmark.recipe import load_recipe, override
 
-    recipe = override(load_recipe(name), overrides)
+    recipe = override(load_recipe(base) if isinstance(base, str) else base, overrides)
     of_model = {"backbone": backbone, "weights": weights}
     model: dict[str, Any] = {key: value for key, value in of_model.items() if value is not None}
     split: dict[str, Any] = {"group_by": group_by} if group_by is not None else {}
@@ -83,4 +113,20 @@ def recipe_asked(
         model=replace(recipe.model, **model),
         split=replace(recipe.split, **split),
         audit=replace(recipe.audit, ignore=(*recipe.audit.ignore, *ignore)),
+    )
+
+
+def lasting(recipe: "Recipe") -> "Recipe":
+    """Return the recipe with the files that it names in full, so that it holds from any folder."""
+    from fieldmark.data.group_by import table_of
+
+    weights, group_by = recipe.model.weights, recipe.split.group_by
+    if weights not in ("auto", "none"):
+        weights = str(Path(weights).expanduser().resolve())
+    if group_by is not None and (table := table_of(group_by)):
+        group_by = f"{table[0].resolve()}:{table[1]}"
+    return replace(
+        recipe,
+        model=replace(recipe.model, weights=weights),
+        split=replace(recipe.split, group_by=group_by),
     )

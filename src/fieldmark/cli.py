@@ -10,13 +10,15 @@ from typer.core import TyperGroup
 
 from fieldmark import terminal, terminal_audit
 from fieldmark._version import __version__
+from fieldmark.base.allocation import keep_memory
 from fieldmark.base.console import choose_progress
 from fieldmark.base.counting import counted
 from fieldmark.base.progress import closing, encodable, printable
+from fieldmark.base.stopping import stoppable
 
 
 class Interrupted(Exception):  # noqa: N818 - nothing went wrong
-    """The user pressed Ctrl-C while a verb ran."""
+    """The user pressed Ctrl-C while a verb ran, or the system asked it to end."""
 
 
 class ReaderGone(Exception):  # noqa: N818 - nothing went wrong
@@ -27,10 +29,12 @@ class _Verbs(TyperGroup):
     """Keeps typer from giving these two an exit code of its own, which differs by its version."""
 
     def invoke(self, ctx: Any) -> Any:
+        keep_memory()
         try:
-            return super().invoke(ctx)
+            with stoppable():
+                return super().invoke(ctx)
         except KeyboardInterrupt as error:
-            raise Interrupted from error
+            raise Interrupted(str(error) or "interrupted") from error
         except BrokenPipeError as error:
             raise ReaderGone from error
 
@@ -142,8 +146,11 @@ def explore(
 def train(
     photos: Photos,
     recipe: Annotated[
-        str, typer.Option(metavar="NAME|FILE", help="quick, finetune, digits, or a TOML file.")
-    ] = "quick",
+        str | None,
+        typer.Option(
+            metavar="NAME|FILE", help="quick (the default), finetune, digits, or a TOML file."
+        ),
+    ] = None,
     backbone: Backbone = None,
     weights: Annotated[
         str | None,
@@ -156,6 +163,10 @@ def train(
     out: Annotated[
         Path | None, typer.Option(metavar="RUN", help="Run folder; default: runs/run-NNN.")
     ] = None,
+    resume: Annotated[  # noqa: FBT002 - a flag
+        bool,
+        typer.Option("--resume", help="Go on with a run that was stopped: RUN, or the last."),
+    ] = False,
     sets: Sets = None,
 ) -> None:
     """Train, evaluate and report a classifier of photos."""
@@ -173,6 +184,7 @@ def train(
             ignore=ignore or [],
             out=out,
             overrides=sets or [],
+            resume=resume,
             progress=progress,
             command=_command(),
         )

@@ -4,14 +4,15 @@ In: a plan, a folder of photos and an open run folder. Out: everything in the ru
 Not covered: what each stage does (`collect`, `stages`, `auditing`, `what_if`, `records`).
 """
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 from fieldmark import auditing, records, stages, what_if
 from fieldmark.audit.findings import write_findings
-from fieldmark.base.files import write_json, write_text
+from fieldmark.base.files import write_json
 from fieldmark.base.progress import Progress
-from fieldmark.base.run_folder import RunRecord
+from fieldmark.base.run_record import RunRecord
 from fieldmark.collect import Collected, Gathered, Given, divide, gather, require_one_dataset
 from fieldmark.data.catalog import write_catalog
 from fieldmark.data.split_table import TEST, TRAIN
@@ -24,40 +25,43 @@ from fieldmark.models.bundle import save_bundle
 from fieldmark.models.classifier import Classifier
 from fieldmark.orienting import Oriented, orient
 from fieldmark.planning import Plan
-from fieldmark.recipe import Recipe, recipe_toml
 from fieldmark.report.render import write_report
+from fieldmark.resuming import check_photos
 from fieldmark.stages import Embedded
+from fieldmark.training.checkpoint import Checkpoints
 from fieldmark.training.strategies import Outcome
+from fieldmark.watching import end_live, watching
 
 
 def train(
     root: Path,
     *,
     plan: Plan,
-    asked: Recipe,
     given: Given,
     record: RunRecord,
     progress: Progress,
+    resumed: bool = False,
 ) -> None:
     """Go from the photos to the report.
+
+    A run that is `resumed` goes the same way again, which gives the same, and trains on from its
+    last checkpoint.
 
     Raises:
         FieldmarkError: for everything that the user can put right.
     """
-    write_text(record.folder.recipe_toml, recipe_toml(asked))
-    steps = _Steps(given=given, record=record, progress=progress)
+    steps = _Steps(given=given, record=record, progress=progress, resumed=resumed)
     collected = steps.collect(root, plan=plan)
     with record.stage("model"):
-        classifier, plan = stages.build(plan, classes=collected.catalog.classes)
+        classes = collected.catalog.classes
+        before = record.values.get("device", {}).get("precision") if resumed else None
+        classifier, plan = stages.build(plan, classes=classes, settled_before=before)
         records.write_layers(record.folder.layers_csv, classifier)
     collected, oriented = steps.orient(classifier, collected, plan=plan)
     classifier, plan = oriented.classifier, oriented.plan
     records.describe(record, plan=plan, collected=collected, progress=progress)
     embedded = steps.audit(collected, oriented)
-    with record.stage("training"):
-        outcome = stages.learn(classifier, collected, embedded, plan=plan, progress=progress)
-        records.write_course(outcome, record.folder)
-        records.write_resolved(plan, outcome, record.folder)
+    outcome = steps.train(classifier, collected, embedded, plan=plan)
     steps.evaluate(outcome, collected, embedded, plan=plan)
     with record.stage("bundle"):
         digest = collected.catalog.digest
@@ -72,6 +76,7 @@ class _Steps:
     given: Given
     record: RunRecord
     progress: Progress
+    resumed: bool
 
     def collect(self, root: Path, *, plan: Plan) -> Collected:
         """Gather the photos, refuse those that cannot be learned from, and divide them."""
@@ -84,6 +89,8 @@ class _Steps:
                 progress=self.progress,
                 storage=folder.path,
             )
+            if self.resumed:
+                check_photos(folder, gathered.catalog)
             write_catalog(folder.catalog_csv, gathered.catalog)
             require_trainable(gathered.catalog)
             require_one_dataset(gathered.catalog)
@@ -133,6 +140,30 @@ class _Steps:
             auditing.write_labels(folder.labels_csv, audited, gathered)
         return embedded
 
+    def train(
+        self, classifier: Classifier, collected: Collected, embedded: Embedded | None, *, plan: Plan
+    ) -> Outcome:
+        """Learn from the photos, or go on with it; write down how it went."""
+        folder = self.record.folder
+        tensorboard = plan.recipe.train.tensorboard
+        with (
+            self.record.stage("training"),
+            watching(self.record, progress=self.progress, tensorboard=tensorboard) as watch,
+        ):
+            outcome = stages.learn(
+                classifier,
+                collected,
+                embedded,
+                plan=plan,
+                progress=self.progress,
+                checkpoints=Checkpoints(folder.checkpoints_dir),
+                watch=watch,
+            )
+            records.write_course(outcome, folder)
+            records.describe_training(self.record, outcome)
+            records.write_resolved(plan, outcome, folder)
+        return outcome
+
     def evaluate(
         self, outcome: Outcome, collected: Collected, embedded: Embedded | None, *, plan: Plan
     ) -> None:
@@ -163,6 +194,9 @@ class _Steps:
             self.record.status = "finished"
             self.record.save()
             write_report(folder.path)
+            end_live(folder)
+            # Nothing is left to go on with, and they are larger than all the rest.
+            shutil.rmtree(folder.checkpoints_dir, ignore_errors=True)
             self.progress.advance()
             self.progress.finish(str(folder.report_html))
 

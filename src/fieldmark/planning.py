@@ -46,6 +46,17 @@ def plan(recipe: Recipe) -> Plan:
             "and features of random weights are worth nothing. Give --weights auto or a path, or "
             "take --recipe finetune, which can start from random weights."
         )
+    if recipe.train.strategy == "probe" and recipe.model.head == "cosine":
+        raise RecipeError(
+            "train.strategy 'probe' (the recipe 'quick') fits a linear head, and model.head is "
+            "'cosine'. Set model.head to linear, or take --recipe finetune, which trains one."
+        )
+    if recipe.train.strategy == "last-stages" and recipe.model.weights == "none":
+        raise RecipeError(
+            "train.strategy 'last-stages' leaves the first stages as they come, and those of "
+            "random weights are worth nothing. Give --weights auto or a path, or set "
+            "train.strategy to all."
+        )
     if recipe.train.strategy != "probe" and recipe.model.feature_power != 1:
         raise RecipeError(
             "model.feature_power below 1 has no gradient at 0, so it goes with train.strategy "
@@ -99,7 +110,13 @@ def layout(recipe: Recipe, *, classes: tuple[str, ...]) -> Classifier:
     """
     settled = replace(recipe, model=replace(recipe.model, weights="none"))
     spec = resolve_backbone(settled.model)
-    return assemble(spec, _preprocess(recipe.data, spec)[0], classes=classes, precision="float32")
+    return assemble(
+        spec,
+        _preprocess(recipe.data, spec)[0],
+        classes=classes,
+        precision="float32",
+        views=recipe.augment.test_views,
+    )
 
 
 def assemble(
@@ -108,15 +125,21 @@ def assemble(
     *,
     classes: tuple[str, ...],
     precision: str,
+    views: int,
     seed: int = 0,
 ) -> Classifier:
-    """Build a backbone, its weights loaded, and put a fresh head on it."""
+    """Build a backbone, its weights loaded, and put a fresh head on it.
+
+    `precision` is "float32" or "bfloat16", `views` one of `data.views.NUM_VIEWS`.
+    """
     architecture = Architecture(
         backbone=spec.name,
         backbone_args=spec.args,
         stages=spec.stages,
         feature_power=spec.feature_power,
         precision=precision,
+        head=spec.head,
+        views=views,
     )
     return new_classifier(
         build_backbone(spec, seed=seed),

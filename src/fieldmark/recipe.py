@@ -22,12 +22,12 @@ from fieldmark.data.augment import AugmentConfig
 from fieldmark.data.preprocess import DataConfig
 from fieldmark.data.splits import SplitConfig
 from fieldmark.models.backbones import ModelConfig
-from fieldmark.training.fit import TrainConfig
+from fieldmark.training.config import TrainConfig
 from fieldmark.training.optim import OptimConfig
 from fieldmark.training.probe import ProbeConfig
 
 SCHEMA_VERSION = 1
-BUILT_IN = ("quick", "finetune", "digits")
+BUILT_IN = ("quick", "finetune", "scratch", "digits")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,9 @@ In: what the stages made. Out: files in the run folder, and the `Predictions` of
 """
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tomli_w
@@ -14,28 +16,18 @@ from fieldmark.base.executor import available_cores
 from fieldmark.base.files import write_csv, write_text
 from fieldmark.base.machine import processor_name
 from fieldmark.base.progress import Progress
-from fieldmark.base.run_folder import RunFolder, RunRecord
+from fieldmark.base.run_folder import RunFolder
+from fieldmark.base.run_record import RunRecord
 from fieldmark.collect import Collected
 from fieldmark.evaluation.predictions import SPLITS, Predictions
 from fieldmark.models.classifier import Classifier
 from fieldmark.models.layers import layer_table
 from fieldmark.planning import Plan
 from fieldmark.recipe import SCHEMA_VERSION, recipe_tables
+from fieldmark.training.fit import Fitted
 from fieldmark.training.strategies import Outcome
+from fieldmark.training.tally import HISTORY_HEADER, Epoch
 
-HISTORY_HEADER = (
-    "epoch",
-    "lr",
-    "train_loss",
-    "train_accuracy",
-    "val_loss",
-    "val_accuracy",
-    "val_precision",
-    "val_recall",
-    "val_top_k",
-    "seconds",
-    "images_per_second",
-)
 PROBE_HEADER = ("l2", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "chosen")
 LAYERS_HEADER = ("name", "type", "output_shape", "parameters", "trainable")
 
@@ -56,13 +48,15 @@ def predictions_of(
     )
 
 
+def write_history(path: Path, history: Sequence[Epoch]) -> None:
+    """Write a row for each epoch so far."""
+    rows = ([getattr(epoch, name) for name in HISTORY_HEADER] for epoch in history)
+    write_csv(path, header=HISTORY_HEADER, rows=rows)
+
+
 def write_course(outcome: Outcome, folder: RunFolder) -> None:
     """Write how training went: a row an epoch, and for a probe a row a strength."""
-    write_csv(
-        folder.history_csv,
-        header=HISTORY_HEADER,
-        rows=([getattr(epoch, name) for name in HISTORY_HEADER] for epoch in outcome.history),
-    )
+    write_history(folder.history_csv, outcome.fitted.history if outcome.fitted else ())
     if outcome.probe is None:
         return
     measured = PROBE_HEADER[:-1]
@@ -79,14 +73,15 @@ def write_course(outcome: Outcome, folder: RunFolder) -> None:
 def write_resolved(plan: Plan, outcome: Outcome, folder: RunFolder) -> None:
     """Write `resolved.toml`: what ran, every value filled in, derived ones with their reasons."""
     tables, reasons = recipe_tables(plan.recipe), dict(plan.reasons)
-    if plan.recipe.train.strategy == "probe":
+    if outcome.fitted is None:
         for unused in ("optim", "augment"):
             tables.pop(unused)
+        if (views := plan.recipe.augment.test_views) > 1:
+            tables["augment"] = {"test_views": views}
         reasons = {key: why for key, why in reasons.items() if not key.startswith("augment.")}
-        kept = ("strategy", "precision", "seed")
-        tables["train"] = {key: tables["train"][key] for key in kept}
+        tables["train"] = {key: tables["train"][key] for key in ("strategy", "seed")}
     else:
-        tables.pop("probe")
+        _settle(tables, reasons, plan=plan, fitted=outcome.fitted)
     if outcome.probe is not None and plan.recipe.probe.l2 == "auto":
         tables["probe"]["l2"] = outcome.probe.chosen.l2
         reasons["probe.l2"] = (
@@ -94,6 +89,28 @@ def write_resolved(plan: Plan, outcome: Outcome, folder: RunFolder) -> None:
         )
     content = {"schema_version": SCHEMA_VERSION, **tables, "reasons": reasons}
     write_text(folder.resolved_toml, tomli_w.dumps(content))
+
+
+def _settle(tables: dict[str, Any], reasons: dict[str, str], *, plan: Plan, fitted: Fitted) -> None:
+    """Fill in what was found out by measuring, so that the same choices are made again."""
+    recipe, settled = plan.recipe, fitted.settled
+    if recipe.train.strategy == "all" or recipe.model.weights == "none":
+        tables.pop("probe")  # no head was fitted to begin with
+    measured = {choice.what: choice.reason for choice in settled.choices}
+    tables["train"]["precision"] = settled.pace.precision
+    if recipe.train.precision == "auto":
+        reasons["train.precision"] = measured["precision"]
+    tables["train"]["batch_norm"] = fitted.batch_norm
+    if recipe.train.batch_norm == "auto":
+        why = {"frozen": "the weights are pretrained", "batch": "the weights were random"}
+        reasons["train.batch_norm"] = why[fitted.batch_norm]
+    tables["optim"]["lr"] = settled.lr
+    if recipe.optim.lr == "auto":
+        reasons["optim.lr"] = measured["learning rate"]
+    if "epochs" in measured:
+        tables["train"]["epochs"] = settled.num_epochs
+        tables["train"].pop("time_budget_s")
+        reasons["train.epochs"] = measured["epochs"]
 
 
 def described_device(plan: Plan) -> dict[str, object]:
@@ -104,7 +121,7 @@ def described_device(plan: Plan) -> dict[str, object]:
         "name": torch.cuda.get_device_name(plan.device) if cuda else processor_name(),
         "threads": torch.get_num_threads(),
         "cores": available_cores(),
-        "precision": plan.recipe.train.precision,
+        "precision": plan.recipe.model.precision,
     }
 
 
@@ -134,6 +151,19 @@ def describe(record: RunRecord, *, plan: Plan, collected: Collected, progress: P
         "splits": splits.counts(),
     }
     record.save()
+
+
+def describe_training(record: RunRecord, outcome: Outcome) -> None:
+    """Put into the record what was measured and chosen for training, and what came of it."""
+    if (fitted := outcome.fitted) is None:
+        return
+    record.values["training"] = {
+        "kept_epoch": fitted.kept_epoch,
+        "num_epochs_planned": fitted.settled.num_epochs,
+        "stopped_early": fitted.stopped_early,
+        "choices": [asdict(choice) for choice in fitted.settled.choices],
+        "lr": fitted.settled.lr,
+    }
 
 
 def write_layers(path: Path, classifier: Classifier) -> None:

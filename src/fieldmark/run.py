@@ -3,14 +3,16 @@
 In: a run folder, or the bundle in it. Out: its evaluation, its predictions, and new ones.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fieldmark.base.errors import DataError, RunError
 from fieldmark.base.executor import ThreadExecutor
+from fieldmark.base.lock import holder
 from fieldmark.base.run_folder import RunFolder, read_run_json
+from fieldmark.base.run_record import resume_command
 
 if TYPE_CHECKING:
     from fieldmark.audit.findings import Audit
@@ -111,10 +113,7 @@ def load(path: str | Path) -> Run:
         return Run(folder.parent if inside_run else None, folder)
     record = read_run_json(RunFolder(folder))
     if record.get("status") != "finished":
-        raise RunError(
-            f"The run in {folder} has not finished: its status is '{record.get('status')}'"
-            f"{_because(record.get('error'))}. Train again."
-        )
+        raise RunError(f"The run in {folder} has not finished{_what_now(folder, record)}")
     return Run(folder, RunFolder(folder).model_dir)
 
 
@@ -156,5 +155,13 @@ def _such_as(left_out: Sequence[tuple[Path, str]]) -> str:
     return f", though {files} met, such as {path}: {reason}"
 
 
-def _because(error: object) -> str:
-    return f" ({error})" if error else ""
+def _what_now(folder: Path, record: Mapping[str, Any]) -> str:
+    """Say what keeps a run from its end, and what to do about it."""
+    if process := holder(RunFolder(folder).lock):
+        return f": it is still going on in {process}. Wait until that has ended."
+    status, error = record.get("status"), record.get("error")
+    why = f" ({error})" if error else ""
+    command = resume_command(str(record.get("photos")), folder)
+    if status == "failed":
+        return f": it failed{why}. Put that right and go on with it: {command}"
+    return f": it was stopped{why}. Go on with it: {command}"

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from fieldmark.base.progress import Progress
@@ -21,7 +20,15 @@ from fieldmark.models.classifier import Classifier
 from fieldmark.models.features import FeatureCache, features_key
 from fieldmark.models.inference import Predictor, choose_precision
 from fieldmark.planning import Plan, assemble
-from fieldmark.training.strategies import Outcome, Pictures, train_all, train_probe
+from fieldmark.training.checkpoint import Checkpoints
+from fieldmark.training.course import Watch
+from fieldmark.training.strategies import (
+    Configs,
+    Outcome,
+    Pictures,
+    train_network,
+    train_probe,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,22 +46,43 @@ class Embedded:
         return self.features_MF[[self.positions[path] for path in paths]]
 
 
-def build(plan: Plan, *, classes: tuple[str, ...]) -> tuple[Classifier, Plan]:
-    """Build the classifier with a fresh head; return it and the plan with its precision settled."""
+def build(
+    plan: Plan, *, classes: tuple[str, ...], settled_before: str | None = None
+) -> tuple[Classifier, Plan]:
+    """Build the classifier with a fresh head; return it and the plan with its precision settled.
+
+    That is the precision in which it predicts. A precision asked for training holds for both.
+
+    Args:
+        plan: of the run.
+        classes: their names, in order.
+        settled_before: the precision that a run which goes on began with; None: find it out.
+    """
     recipe = plan.recipe
     classifier = assemble(
-        plan.spec, plan.preprocess, classes=classes, precision="float32", seed=recipe.train.seed
+        plan.spec,
+        plan.preprocess,
+        classes=classes,
+        precision="float32",
+        views=recipe.augment.test_views,
+        seed=recipe.train.seed,
     )
-    extractor = classifier.network.extractor
-    precision, why = choose_precision(extractor, asked=recipe.train.precision, device=plan.device)
+    is_open = recipe.model.precision == "auto"
+    asked = recipe.train.precision if is_open else recipe.model.precision
+    if is_open and asked == "auto" and settled_before is not None:
+        precision, why = settled_before, "measured when the run began"
+    else:
+        precision, why = choose_precision(classifier, asked=asked, device=plan.device)
+    if is_open and asked != "auto":
+        why = "as train.precision"
     classifier = replace(
         classifier, architecture=replace(classifier.architecture, precision=precision)
     )
-    extractor.requires_grad_(recipe.train.strategy != "probe")
+    classifier.network.extractor.requires_grad_(recipe.train.strategy != "probe")
     reasons = dict(plan.reasons)
-    if recipe.train.precision == "auto":
-        reasons["train.precision"] = why
-    settled = replace(recipe, train=replace(recipe.train, precision=precision))
+    if is_open:
+        reasons["model.precision"] = why
+    settled = replace(recipe, model=replace(recipe.model, precision=precision))
     return classifier, replace(plan, recipe=settled, reasons=reasons)
 
 
@@ -129,29 +157,37 @@ def learn(
     *,
     plan: Plan,
     progress: Progress,
+    checkpoints: Checkpoints | None = None,
+    watch: Watch | None = None,
 ) -> Outcome:
-    """Train the classifier in place by the recipe's strategy, and predict every photo."""
+    """Train the classifier in place by the recipe's strategy, and predict every photo.
+
+    Where `checkpoints` hold the beginning of this training, it goes on from there.
+    """
     pictures = _pictures(collected, classes=classifier.classes)
+    features_MF = embedded.take(collected.store.paths) if embedded else None
     recipe = plan.recipe
     if recipe.train.strategy == "probe":
-        assert embedded is not None
+        assert features_MF is not None
         return train_probe(
             classifier,
             pictures,
-            embedded.take(collected.store.paths),
+            features_MF,
             config=recipe.probe,
             device=plan.device,
             progress=progress,
         )
-    return train_all(
+    return train_network(
         classifier,
         pictures,
-        config=recipe.train,
-        optim=recipe.optim,
-        augmentation=recipe.augment,
-        autocast=torch.bfloat16 if recipe.train.precision == "bfloat16" else None,
+        features_MF,
+        configs=Configs(
+            train=recipe.train, optim=recipe.optim, augment=recipe.augment, probe=recipe.probe
+        ),
         device=plan.device,
         progress=progress,
+        checkpoints=checkpoints,
+        watch=watch,
     )
 
 
@@ -169,4 +205,5 @@ def _pictures(collected: Collected, *, classes: tuple[str, ...]) -> Pictures:
         pixels_MHWC=store.array,
         labels_M=np.array([index.get(row.label, -1) for row in in_store], dtype=np.int64),
         rows={split: store.indices(collected.splits.paths(split)) for split in SPLITS},
+        paths=store.paths,
     )

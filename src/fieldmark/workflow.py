@@ -5,23 +5,28 @@ The command line and `import fieldmark` both come through here. Heavy imports ha
 verb that needs them.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fieldmark.arguments import check_groups, given_files, photos_folder, recipe_asked
+from fieldmark.arguments import (
+    check_groups,
+    given_files,
+    photos_folder,
+    recipe_asked,
+    require_new,
+)
 from fieldmark.base.errors import DataError, RunError
 from fieldmark.base.files import write_json
 from fieldmark.base.progress import Progress, SilentProgress
 from fieldmark.base.run_folder import (
+    RUNS_FOLDER,
     create_run_folder,
     next_run_path,
-    recorded_call,
-    recorded_run,
     require_place,
 )
+from fieldmark.base.run_record import recorded_call
 from fieldmark.run import Run, find_photos, load
 
 if TYPE_CHECKING:
@@ -30,7 +35,6 @@ if TYPE_CHECKING:
     from fieldmark.models.layers import Layer
     from fieldmark.models.prediction import Prediction
 
-RUNS_FOLDER = "runs"
 DIGITS_FOLDER = "digits"
 SHOWN_FROM = 100
 """Fewer photos than this are named before a bar could be read."""
@@ -39,7 +43,7 @@ SHOWN_FROM = 100
 def train(
     photos: str | Path,
     *,
-    recipe: str = "quick",
+    recipe: str | None = None,
     backbone: str | None = None,
     weights: str | None = None,
     split_file: str | Path | None = None,
@@ -48,6 +52,7 @@ def train(
     ignore: Sequence[str] = (),
     out: str | Path | None = None,
     overrides: Sequence[str] = (),
+    resume: bool = False,
     progress: Progress | None = None,
     command: str | None = None,
 ) -> Run:
@@ -55,7 +60,7 @@ def train(
 
     Args:
         photos: the folder; it is never written to.
-        recipe: quick, finetune, digits, or the path of a TOML file.
+        recipe: quick, finetune, digits, or the path of a TOML file; None is quick.
         backbone: any timm name; None takes the recipe's.
         weights: "auto", "none", a folder or a .safetensors file; None takes the recipe's.
         split_file: CSV with columns path and split; None makes the split.
@@ -65,38 +70,40 @@ def train(
         ignore: codes of checks to mute, beside those that the recipe mutes.
         out: the run folder, which must be new or empty; None takes the next `runs/run-NNN`.
         overrides: `section.key=value` changes to the recipe.
+        resume: go on with the run `out` or, where that is None, with the last under `runs/` of
+            these photos that has not finished. What is left out here is as the run began; what
+            is given must agree with it. A run that has finished is returned as it is.
         progress: where progress is shown; None shows nothing.
         command: what to record as the command in `run.json`.
 
     Raises:
         FieldmarkError: for everything that the user can put right (see `base.errors`).
+        KeyboardInterrupt: the run was stopped (a `base.stopping.Stopped`, whose message says what
+            is saved and how to go on).
     """
     root = photos_folder(photos)
-    path = Path(out).expanduser() if out else next_run_path(Path(RUNS_FOLDER))
-    require_place(path, photos=root)
+    place = Path(out).expanduser() if out else None
+    if not resume:
+        require_new(place or next_run_path(Path(RUNS_FOLDER)), photos=photos, root=root)
     given = given_files(split_file, labels)
-    from fieldmark import pipeline
-    from fieldmark.planning import plan as settle
+    from fieldmark import starting
 
     flags = {"backbone": backbone, "weights": weights, "group_by": group_by}
-    asked = recipe_asked(recipe, **flags, ignore=ignore, overrides=overrides)
-    check_groups(asked.split)
-    plan = settle(asked)
     files = {"split_file": given.split_file, "labels": given.labels, "out": out}
     lists = {"ignore": list(ignore), "overrides": list(overrides)}
-    call = recorded_call("train", photos, recipe=recipe, **flags, **files, **lists)
-    progress = progress or SilentProgress()
-    folder = create_run_folder(path)
-    with (
-        _told_where(path, progress),
-        recorded_run(folder, command=command or call, photos=root) as record,
-    ):
-        record.values |= {
-            "split_file": str(given.split_file.resolve()) if given.split_file else None,
-            "labels": str(given.labels.resolve()) if given.labels else None,
-        }
-        pipeline.train(root, plan=plan, asked=asked, given=given, record=record, progress=progress)
-    return load(path)
+    asking = starting.Asking(
+        photos=Path(photos).expanduser(),
+        root=root,
+        recipe=recipe,
+        flags=flags,
+        ignore=ignore,
+        overrides=overrides,
+        given=given,
+        out=place,
+        command=command or recorded_call("train", photos, recipe=recipe, **flags, **files, **lists),
+    )
+    start = starting.go_on if resume else starting.begin
+    return load(start(asking, progress=progress or SilentProgress()))
 
 
 def explore(
@@ -314,16 +321,6 @@ def demo(
         progress=progress,
         command=command or recorded_call("demo", out=folder, overrides=list(overrides)),
     )
-
-
-@contextmanager
-def _told_where(path: Path, progress: Progress) -> Iterator[None]:
-    """Say where the beginnings of a run are that did not come to its end."""
-    try:
-        yield
-    except BaseException:
-        progress.note(f"The run did not finish; what there is of it is in {path}.")
-        raise
 
 
 def _require_some(predictions: "Sequence[Prediction]") -> None:

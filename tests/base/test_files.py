@@ -46,8 +46,9 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_other(
     write_text(tmp_path / "a.txt", "old")
     with monkeypatch.context() as patched:
         patched.setattr(owner, failing, fail)
-        with pytest.raises(OSError, match="No space left"):
+        with pytest.raises(OSError, match="No space left") as failed:
             write_text(tmp_path / "a.txt", "new")
+    assert failed.value.filename == str(tmp_path / "a.txt")
     assert (tmp_path / "a.txt").read_text(encoding="utf-8") == "old"
     assert names(tmp_path) == ["a.txt"]
 

@@ -1,33 +1,32 @@
-"""The run folder: never overwritten, and a record that is true however the run ends."""
+"""The run folder: never overwritten, each process its own, and read back with care."""
 
 import json
-from datetime import datetime
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from fieldmark import __version__
-from fieldmark.base.errors import DataError, RunError
+from fieldmark.base.errors import RunError
 from fieldmark.base.run_folder import (
     SCHEMA_VERSION,
     RunFolder,
-    RunRecord,
     check_schema,
+    clear_leftovers,
+    create_next_run_folder,
     create_run_folder,
+    has_finished,
     next_run_path,
-    peak_memory_mib,
     read_run_json,
-    recorded_call,
-    recorded_run,
     require_free,
+    require_outside,
     require_place,
 )
 
 
-def record_of(path: Path) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads((path / "run.json").read_text("utf-8"))
-    return content
+def write_record(path: Path, **values: Any) -> None:
+    path.mkdir(parents=True, exist_ok=True)
+    (path / "run.json").write_text(json.dumps({"schema_version": SCHEMA_VERSION, **values}))
 
 
 # Created
@@ -72,8 +71,9 @@ def test_asking_whether_a_place_is_free_creates_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("place", [".", "run", "cat/run", "cat/../run"])
 def test_no_place_within_the_folder_of_photos_is_accepted(tmp_path: Path, place: str) -> None:
-    with pytest.raises(RunError, match="inside the folder of photos"):
-        require_place(tmp_path / place, photos=tmp_path)
+    for refuse in (require_place, require_outside):
+        with pytest.raises(RunError, match="inside the folder of photos"):
+            refuse(tmp_path / place, photos=tmp_path)
 
 
 def test_a_link_into_the_folder_of_photos_is_seen_through(tmp_path: Path) -> None:
@@ -99,127 +99,72 @@ def test_a_file_under_a_number_is_passed_over(tmp_path: Path) -> None:
     assert next_run_path(tmp_path) == tmp_path / "run-002"
 
 
-# Recorded
+def test_processes_that_ask_at_once_each_get_a_folder_of_their_own(tmp_path: Path) -> None:
+    got: list[Path] = []
+    start = threading.Barrier(8)
+
+    def create() -> None:
+        start.wait()
+        got.append(create_next_run_folder(tmp_path / "runs").path)
+
+    threads = [threading.Thread(target=create) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(got) == [tmp_path / "runs" / f"run-{number:03d}" for number in range(1, 9)]
 
 
-def test_a_run_that_goes_on_says_so(tmp_path: Path) -> None:
-    with recorded_run(RunFolder(tmp_path), command="fieldmark train p", photos=tmp_path):
-        content = record_of(tmp_path)
-    assert content["status"] == "running"
-    assert content["ended"] is None
-    assert content["error"] is None
+def test_runs_below_a_file_cannot_be_created(tmp_path: Path) -> None:
+    (tmp_path / "runs").write_text("")
+    with pytest.raises(RunError, match="it is a file"):
+        create_next_run_folder(tmp_path / "runs")
+    with pytest.raises(RunError, match="Not a directory"):
+        create_next_run_folder(tmp_path / "runs" / "more")
 
 
-def test_a_finished_run_says_how_it_was_made(tmp_path: Path) -> None:
-    with recorded_run(RunFolder(tmp_path), command="fieldmark train p", photos=tmp_path) as record:
-        record.values["strategy"] = "probe"
-        record.warnings.append("few photos")
-        with record.stage("catalog"):
-            pass
-    content = record_of(tmp_path)
-    assert content["schema_version"] == SCHEMA_VERSION
-    assert content["fieldmark_version"] == __version__
-    assert content["command"] == "fieldmark train p"
-    assert content["photos"] == str(tmp_path)
-    assert content["status"] == "finished"
-    assert content["error"] is None
-    assert content["strategy"] == "probe"
-    assert content["warnings"] == ["few photos"]
-    assert [stage["name"] for stage in content["stages"]] == ["catalog"]
-    assert {"python", "torch", "timm", "numpy"} <= set(content["versions"])
+# What a killed process leaves
 
 
-def test_times_have_their_zone_and_stand_in_order(tmp_path: Path) -> None:
-    with recorded_run(RunFolder(tmp_path), command="", photos=tmp_path):
-        pass
-    content = record_of(tmp_path)
-    started, ended = (datetime.fromisoformat(content[key]) for key in ("started", "ended"))
-    assert started.utcoffset() is not None
-    assert started <= ended
-    assert content["seconds"] == pytest.approx((ended - started).total_seconds(), abs=0.1)
+def test_a_folder_with_nothing_but_what_a_killed_process_left_is_free(tmp_path: Path) -> None:
+    for name in ("lock", ".fieldmark-00ff.tmp"):
+        (tmp_path / name).write_text("")
+    assert create_run_folder(tmp_path).path == tmp_path
+    (tmp_path / "recipe.toml").write_text("mine")
+    with pytest.raises(RunError, match="already holds something"):
+        require_free(tmp_path)
 
 
-def test_what_the_user_can_put_right_is_recorded_as_it_was_said(tmp_path: Path) -> None:
-    with (
-        pytest.raises(DataError),
-        recorded_run(RunFolder(tmp_path), command="", photos=tmp_path) as record,
-        record.stage("catalog"),
-    ):
-        raise DataError("No photos here.")
-    content = record_of(tmp_path)
-    assert (content["status"], content["error"]) == ("failed", "No photos here.")
-    assert [stage["name"] for stage in content["stages"]] == ["catalog"]
-    assert content["ended"] is not None
-
-
-def test_a_defect_is_recorded_with_its_kind(tmp_path: Path) -> None:
-    with (
-        pytest.raises(ZeroDivisionError),
-        recorded_run(RunFolder(tmp_path), command="", photos=tmp_path),
-    ):
-        raise ZeroDivisionError("division by zero")
-    content = record_of(tmp_path)
-    assert content["status"] == "failed"
-    assert content["error"] == "ZeroDivisionError: division by zero"
-
-
-def test_an_interrupted_run_says_so(tmp_path: Path) -> None:
-    with (
-        pytest.raises(KeyboardInterrupt),
-        recorded_run(RunFolder(tmp_path), command="", photos=tmp_path),
-    ):
-        raise KeyboardInterrupt
-    content = record_of(tmp_path)
-    assert content["status"] == "interrupted"
-    assert "interrupted" in content["error"]
-
-
-def test_a_failure_after_the_run_called_itself_finished_still_counts(tmp_path: Path) -> None:
-    # The report needs a finished run, so the status is set before it is written.
-    def fail_late(record: RunRecord) -> None:
-        record.status = "finished"
-        raise DataError("No report.")
-
-    with (
-        pytest.raises(DataError),
-        recorded_run(RunFolder(tmp_path), command="", photos=tmp_path) as record,
-    ):
-        fail_late(record)
-    assert record_of(tmp_path)["status"] == "failed"
-
-
-@pytest.mark.parametrize(
-    ("named", "expected"),
-    [
-        ({}, "fieldmark.train('photos')"),
-        (
-            {"recipe": "quick", "out": None, "overrides": []},
-            "fieldmark.train('photos', recipe='quick')",
-        ),
-        (
-            {"out": Path("run"), "overrides": ["a.b=1"]},
-            "fieldmark.train('photos', out='run', overrides=['a.b=1'])",
-        ),
-    ],
-)
-def test_a_call_is_recorded_without_what_was_left_out(
-    named: dict[str, object], expected: str
-) -> None:
-    assert recorded_call("train", Path("photos"), **named) == expected
-
-
-def test_peak_memory_is_that_of_a_python_process() -> None:
-    peak = peak_memory_mib()
-    assert peak is None or 5 < peak < 1_000_000
+def test_files_half_written_are_cleared_and_no_others(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    gone = [tmp_path / ".fieldmark-1.tmp", tmp_path / "model" / ".fieldmark-2.tmp"]
+    kept = [tmp_path / "run.json", tmp_path / "model" / "model.json", tmp_path / "notes.tmp"]
+    for path in (*gone, *kept):
+        path.write_text("")
+    clear_leftovers(RunFolder(tmp_path))
+    assert sorted(path for path in tmp_path.rglob("*") if path.is_file()) == sorted(kept)
 
 
 # Read back
 
 
 def test_what_was_recorded_is_read_back(tmp_path: Path) -> None:
-    with recorded_run(RunFolder(tmp_path), command="c", photos=tmp_path):
-        pass
-    assert read_run_json(RunFolder(tmp_path)) == record_of(tmp_path)
+    write_record(tmp_path, command="c")
+    assert read_run_json(RunFolder(tmp_path)) == {"schema_version": 1, "command": "c"}
+
+
+@pytest.mark.parametrize(
+    ("status", "with_report", "expected"),
+    [("finished", True, True), ("finished", False, False), ("interrupted", True, False)],
+)
+def test_a_run_has_finished_with_its_report(
+    tmp_path: Path, status: str, with_report: bool, expected: bool
+) -> None:
+    assert not has_finished(RunFolder(tmp_path))
+    write_record(tmp_path, status=status)
+    if with_report:
+        (tmp_path / "report.html").write_text("")
+    assert has_finished(RunFolder(tmp_path)) is expected
 
 
 def test_a_folder_without_a_record_is_no_run(tmp_path: Path) -> None:
@@ -229,8 +174,7 @@ def test_a_folder_without_a_record_is_no_run(tmp_path: Path) -> None:
 
 def test_a_folder_of_runs_is_answered_with_one_of_them(tmp_path: Path) -> None:
     for name in ("run-001", "run-002"):
-        with recorded_run(create_run_folder(tmp_path / name), command="", photos=tmp_path):
-            pass
+        write_record(tmp_path / name)
     with pytest.raises(RunError, match=r"It holds runs, though.*run-002\."):
         read_run_json(RunFolder(tmp_path))
 

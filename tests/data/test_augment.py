@@ -30,7 +30,7 @@ def run(images: torch.Tensor, *, seed: int = 0, **values: object) -> torch.Tenso
 
 
 @pytest.mark.parametrize("device", DEVICES)
-@pytest.mark.parametrize("policy", ["none", "flip", "flip-rotate", "standard"])
+@pytest.mark.parametrize("policy", ["none", "flip", "flip-rotate", "standard", "trivial"])
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float32, torch.bfloat16])
 def test_shape_scale_device_format_and_input_are_kept(
     device: str, policy: str, dtype: torch.dtype
@@ -97,6 +97,47 @@ def test_one_setting_does_not_disturb_the_draws_of_another() -> None:
     assert ends[0] == ends[1]
 
 
+def test_erasing_leaves_all_else_as_it_would_have_been() -> None:
+    images = batch(64)
+    without = run(images, policy="standard")
+    erased = run(images, policy="standard", erase=0.5)
+    is_changed = (erased != without).any(1)
+    # A rectangle has at most two fifths of a photo; rounding to pixels adds less than a tenth.
+    assert float(is_changed.float().mean(dim=(1, 2)).max()) < 0.5
+    assert 15 < int(is_changed.flatten(1).any(1).sum()) < 49
+
+
+@pytest.mark.parametrize("values", [{"translate": 0.2}, {"erase": 1.0}, {"policy": "trivial"}])
+def test_every_setting_takes_the_same_number_of_draws(values: dict[str, object]) -> None:
+    ends = []
+    for settings_of_run in ({"policy": "none"}, values):
+        generator = torch.Generator().manual_seed(5)
+        augment(batch(), AugmentConfig(**settings_of_run), generator)
+        ends.append(torch.rand(1, generator=generator).item())
+    assert ends[0] == ends[1]
+
+
+def test_trivial_comes_on_top_of_the_flips_that_are_drawn() -> None:
+    images = batch(200)
+    flipped, changed = run(images, policy="flip"), run(images, policy="trivial")
+    num_same = int((changed == flipped).flatten(1).all(1).sum())
+    # Identity is one of 13, and weak strengths of others change nothing, too.
+    assert 8 < num_same < 60
+
+
+def test_all_geometry_is_one_resampling(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+    sample = torch.nn.functional.grid_sample
+
+    def counted(*given: torch.Tensor, **options: object) -> torch.Tensor:
+        calls.append(len(given[0]))
+        return sample(*given, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(torch.nn.functional, "grid_sample", counted)
+    run(batch(), policy="trivial", rotate_turns=0.2, crop_scale=0.5, translate=0.1)
+    assert calls == [8]
+
+
 def test_the_global_generator_is_left_alone() -> None:
     state = torch.get_rng_state()
     run(batch(), policy="standard")
@@ -117,7 +158,7 @@ def test_rotation_keeps_the_middle_of_the_photo() -> None:
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
-@pytest.mark.parametrize("policy", ["flip", "flip-rotate", "standard"])
+@pytest.mark.parametrize("policy", ["flip", "flip-rotate", "standard", "trivial"])
 def test_the_gpu_does_what_the_cpu_does(policy: str) -> None:
     images = batch(16, 32)
     on_cpu, on_gpu = run(images, policy=policy), run(images.cuda(), policy=policy).cpu()
@@ -131,11 +172,13 @@ def test_the_gpu_does_what_the_cpu_does(policy: str) -> None:
         ("flip", (True, False, 0.0, (1.0, 1.0), 0.0)),
         ("flip-rotate", (True, False, 0.1, (1.0, 1.0), 0.0)),
         ("standard", (True, False, 0.0, (0.5, 1.0), 0.2)),
+        ("trivial", (True, False, 0.0, (1.0, 1.0), 0.0)),
     ],
 )
 def test_each_policy_fills_in_its_own_values(policy: str, expected: tuple[object, ...]) -> None:
     config = AugmentConfig(policy=policy).resolved()  # type: ignore[arg-type]
     assert config.resolved() == config
+    assert (config.translate, config.erase) == (0.0, 0.0)
     assert expected == (
         config.flip_horizontal,
         config.flip_vertical,
@@ -147,8 +190,15 @@ def test_each_policy_fills_in_its_own_values(policy: str, expected: tuple[object
 
 def test_what_is_given_comes_before_the_policy() -> None:
     config = AugmentConfig(
-        policy="standard", flip_horizontal=False, rotate_turns=0, crop_scale=0.8, colour=0
+        policy="standard",
+        flip_horizontal=False,
+        rotate_turns=0,
+        crop_scale=0.8,
+        colour=0,
+        translate=0.1,
+        erase=0.25,
     ).resolved()
+    assert (config.translate, config.erase) == (0.1, 0.25)
     assert config.flip_horizontal is False
     assert (config.rotate_turns, config.crop_scale, config.colour) == (0, (0.8, 1.0), 0)
 
@@ -172,6 +222,16 @@ def test_a_list_from_toml_is_taken_for_the_crop() -> None:
         ({"crop_scale": (0.5, 1.5)}, "augment.crop_scale is"),
         ({"crop_scale": (0.5,)}, "augment.crop_scale is"),
         ({"crop_scale": "half"}, "augment.crop_scale is 'half'"),
+        ({"translate": 0.6}, "augment.translate is 0.6: give a number from 0 to 0.5"),
+        ({"erase": 1.1}, "augment.erase is 1.1: give a number from 0 to 1"),
+        ({"erase": True}, "augment.erase is True"),
+        ({"mixup": -0.1}, "augment.mixup is -0.1: give a number from 0 to 10; 0 is off"),
+        ({"mixup": None}, "augment.mixup is None"),
+        ({"mixup": float("nan")}, "augment.mixup is nan"),
+        ({"cutmix": 11}, "augment.cutmix is 11"),
+        ({"test_views": 3}, "augment.test_views is 3: give one of 1, 2, 4, 8"),
+        ({"test_views": True}, "augment.test_views is True"),
+        ({"test_views": 2.0}, "augment.test_views is 2.0"),
     ],
 )
 def test_values_out_of_range_are_refused_by_name(values: dict[str, object], told: str) -> None:
@@ -180,15 +240,24 @@ def test_values_out_of_range_are_refused_by_name(values: dict[str, object], told
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.floats(0, 0.5), st.floats(0.05, 1), st.floats(0, 1), st.booleans(), st.integers(0, 1000))
+@given(
+    st.sampled_from(["none", "trivial"]),
+    st.floats(0, 0.5),
+    st.floats(0.05, 1),
+    st.floats(0, 1),
+    st.booleans(),
+    st.integers(0, 1000),
+)
 def test_no_setting_leaves_the_scale(
-    turns: float, scale: float, colour: float, flip: bool, seed: int
+    policy: str, share: float, scale: float, colour: float, flip: bool, seed: int
 ) -> None:
     changed = run(
         batch(4, 8),
         seed=seed,
-        policy="none",
-        rotate_turns=turns,
+        policy=policy,
+        translate=share,
+        erase=share,
+        rotate_turns=share,
         crop_scale=scale,
         colour=colour,
         flip_vertical=flip,

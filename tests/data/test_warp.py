@@ -7,7 +7,8 @@ import torch
 from torchvision.transforms import functional as vision
 
 from fieldmark.data.augment import Changes
-from fieldmark.data.warp import Draws, mirror, recolour, sampling_matrices, warp
+from fieldmark.data.draws import Draws
+from fieldmark.data.warp import compose, mirror, recolour, resample, sampling_matrices, warp
 
 STILL = Changes(
     flip_horizontal=False, flip_vertical=False, rotate_turns=0, crop_scale=(1.0, 1.0), colour=0
@@ -27,15 +28,6 @@ def draws(**values: float) -> Draws:
 
 def picture(height: int = 8, width: int = 8) -> torch.Tensor:
     return torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(0)) * 255
-
-
-def test_every_kind_is_drawn_once_an_image_in_a_fixed_order() -> None:
-    expected = torch.rand(5, 10, generator=torch.Generator().manual_seed(3))
-    sampled = Draws.sample(5, generator=torch.Generator().manual_seed(3))
-    names = [field.name for field in fields(Draws)]
-    assert len(names) == 10
-    for column, name in enumerate(names):
-        assert torch.equal(getattr(sampled, name), expected[:, column])
 
 
 def test_standing_still_samples_every_pixel_where_it_is() -> None:
@@ -100,6 +92,48 @@ def test_a_crop_lies_inside_the_photo() -> None:
     theta = sampling_matrices(changes(crop_scale=(0.05, 1.0)), sampled, height=8, width=8)
     reach = theta[:, :, :2].abs().sum(2) + theta[:, :, 2].abs()
     assert float(reach.max()) <= 1 + 1e-5
+
+
+@pytest.mark.parametrize(
+    ("drawn", "columns", "rows"),
+    [({"move_across": 1.0}, 2, 0), ({"move_across": 0.0}, -2, 0), ({"move_down": 1.0}, 0, 2)],
+)
+def test_a_move_is_a_share_of_the_side(drawn: dict[str, float], columns: int, rows: int) -> None:
+    # A quarter of 8 pixels; the two columns or rows at the edge are the photo mirrored.
+    moved = warp(picture(), changes(translate=0.25), draws(**drawn))
+    rolled = picture().roll((-rows, -columns), dims=(2, 3))
+    torch.testing.assert_close(moved[..., 2:6, 2:6], rolled[..., 2:6, 2:6], atol=1e-2, rtol=0)
+    if columns > 0:
+        torch.testing.assert_close(moved[..., 6:], picture()[..., 6:].flip(3), atol=1e-2, rtol=0)
+
+
+def test_a_move_comes_on_top_of_a_crop() -> None:
+    plain = sampling_matrices(changes(crop_scale=(0.25, 1.0)), draws(area=0.0), height=8, width=8)
+    moved = sampling_matrices(
+        changes(crop_scale=(0.25, 1.0), translate=0.5),
+        draws(area=0.0, move_across=0.75),
+        height=8,
+        width=8,
+    )
+    torch.testing.assert_close(moved - plain, torch.tensor([[[0, 0, 0.5], [0, 0, 0]]]))
+
+
+def test_composed_lookups_are_the_product_of_their_matrices() -> None:
+    generator = torch.Generator().manual_seed(0)
+    outer, inner = torch.rand(2, 5, 2, 3, generator=generator).unbind(0)
+    last = torch.tensor([0.0, 0.0, 1.0]).expand(5, 1, 3)
+    product = torch.cat([outer, last], 1) @ torch.cat([inner, last], 1)
+    torch.testing.assert_close(compose(outer, inner), product[:, :2])
+
+
+def test_a_composed_lookup_does_the_inner_one_last() -> None:
+    quarter = sampling_matrices(changes(rotate_turns=0.25), draws(turn=1.0), height=8, width=8)
+    flip = sampling_matrices(
+        changes(flip_horizontal=True), draws(flip_horizontal=0.0), height=8, width=8
+    )
+    both = resample(picture(), compose(quarter, flip))
+    expected = torch.rot90(picture(), 1, dims=(2, 3)).flip(3)
+    torch.testing.assert_close(both, expected, atol=1e-2, rtol=0)
 
 
 @pytest.mark.parametrize("flip", ["flip_horizontal", "flip_vertical"])

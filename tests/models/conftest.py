@@ -57,15 +57,19 @@ def make_classifier() -> Callable[..., Classifier]:
         precision: str = "float32",
         classes: tuple[str, ...] = ("cat", "dog", "owl"),
         preprocess: Preprocess | None = None,
+        head: str = "linear",
+        views: int = 1,
         **backbone: Any,
     ) -> Classifier:
-        extractor = _extractor(**backbone)
+        extractor = _extractor(flatten=head == "flatten", **backbone)
         architecture = Architecture(
             backbone=backbone.get("name", "resnet18"),
             backbone_args=backbone.get("args", TINY_RESNET),
             stages=extractor.stages,
             feature_power=extractor.power,
             precision=precision,
+            head=head,
+            views=views,
         )
         classifier = new_classifier(
             extractor,
@@ -76,7 +80,8 @@ def make_classifier() -> Callable[..., Classifier]:
         )
         with torch.no_grad():
             classifier.network.head.weight.mul_(20)
-            classifier.network.head.bias.copy_(torch.linspace(-1, 1, len(classes)))
+            if classifier.network.head.bias is not None:
+                classifier.network.head.bias.copy_(torch.linspace(-1, 1, len(classes)))
         return classifier
 
     return make
@@ -99,9 +104,12 @@ def _extractor(
     args: Mapping[str, Any] = TINY_RESNET,
     stages: int = 0,
     power: float = 1.0,
+    flatten: bool = False,
     seed: int = 0,
 ) -> FeatureExtractor:
-    extractor = create_extractor(name, args=args, stages=stages, power=power, seed=seed)
+    extractor = create_extractor(
+        name, args=args, stages=stages, power=power, flatten=flatten, seed=seed
+    )
     _scramble(extractor)
     return extractor
 

@@ -298,7 +298,8 @@ def test_arguments_that_are_settled_elsewhere_are_refused_by_name(name: str) -> 
 @pytest.mark.parametrize(
     ("values", "key"),
     [
-        ({"head": "cosine"}, "model.head is 'cosine'"),
+        ({"head": "mlp"}, "model.head is 'mlp'; allowed: linear, flatten, cosine"),
+        ({"precision": "float16"}, "model.precision is 'float16'; allowed: auto, float32, bf"),
         ({"stages": 4}, "model.stages is 4"),
         ({"stages": -1}, "model.stages is -1"),
         ({"feature_power": 0.0}, "model.feature_power is 0.0"),
@@ -309,3 +310,34 @@ def test_arguments_that_are_settled_elsewhere_are_refused_by_name(name: str) -> 
 def test_values_out_of_range_are_refused_by_their_key(values: dict[str, Any], key: str) -> None:
     with pytest.raises(RecipeError, match=key):
         ModelConfig(**values)
+
+
+def test_pooled_stages_beside_unpooled_maps_are_refused() -> None:
+    with pytest.raises(RecipeError, match=r"'flatten' .* model\.stages 2 .*Set model\.stages to 0"):
+        ModelConfig(head="flatten", stages=2)
+    for head in ("linear", "cosine"):
+        assert ModelConfig(head=head, stages=2).stages == 2
+
+
+@pytest.mark.parametrize(("head", "is_flat"), [("linear", False), ("flatten", True)])
+def test_weights_load_into_a_network_without_its_pooling(
+    head: str, is_flat: bool, tmp_path: Path
+) -> None:
+    tensors = write_folder(tmp_path / "weights", "resnet18", args={**NARROW, "global_pool": "avg"})
+    config = ModelConfig(weights=str(tmp_path / "weights"), head=head)
+    assert_loaded(config, tensors, head="fc.")
+    extractor = build_backbone(resolve_backbone(config), seed=0)
+    assert extractor.flatten is is_flat
+    with torch.no_grad():
+        assert extractor.backbone(torch.zeros(1, 3, 64, 64)).ndim == (4 if is_flat else 2)
+
+
+def test_a_backbone_that_must_pool_is_refused_with_the_setting_that_asked() -> None:
+    with pytest.raises(RecipeError, match=r"without its pooling, as model\.head 'flatten' asks"):
+        create_extractor(
+            "deit_tiny_distilled_patch16_224",
+            args={"depth": 1, "embed_dim": 12, "num_heads": 1},
+            stages=0,
+            power=1.0,
+            flatten=True,
+        )

@@ -63,6 +63,8 @@ def resign(folder: Path) -> None:
         {"stages": 3, "power": 0.5, "classes": CLASSES},
         {"precision": "bfloat16"},
         {"name": "mobilenetv2_035", "args": {"pad_type": "same"}},
+        {"head": "flatten", "views": 2},
+        {"head": "cosine", "views": 8, "stages": 2},
     ],
 )
 def test_a_bundle_moved_elsewhere_gives_the_same_logits_to_the_last_bit(
@@ -105,12 +107,13 @@ def test_a_network_in_training_mode_is_kept_with_its_statistics(
 def test_the_files_are_those_of_the_format(bundle: Path) -> None:
     assert {file.name for file in bundle.iterdir()} == set(FILES)
     content = json.loads((bundle / "model.json").read_text("utf-8"))
-    assert content["schema_version"] == 1
+    assert content["schema_version"] == 2
     assert content["classes"] == ["cat", "dog", "owl"]
     assert content["data_digest"] == "d" * 64
     assert content["architecture"]["head"] == {"kind": "linear", "num_features": 16}
+    assert content["architecture"]["views"] == 1
     manifest = json.loads((bundle / "MANIFEST.json").read_text("utf-8"))
-    assert manifest["schema_version"] == 1
+    assert manifest["schema_version"] == 2
     for name in FILES[:2]:
         assert manifest["sha256"][name] == hashlib.sha256((bundle / name).read_bytes()).hexdigest()
 
@@ -205,10 +208,23 @@ def test_a_malformed_manifest_is_refused(manifest: bytes, bundle: Path) -> None:
 
 @pytest.mark.parametrize("name", ["model.json", "MANIFEST.json"])
 def test_a_newer_schema_is_refused_with_the_remedy(name: str, bundle: Path) -> None:
-    rewrite(bundle, name, lambda content: content.update(schema_version=2))
+    rewrite(bundle, name, lambda content: content.update(schema_version=3))
     message = refusal(bundle)
-    assert f"{bundle / name} has schema version 2" in message
+    assert f"{bundle / name} has schema version 3" in message
     assert "Install a newer Fieldmark" in message
+
+
+def test_a_bundle_of_schema_1_has_one_view_and_the_same_logits(
+    bundle: Path, make_pixels: MakePixels
+) -> None:
+    """Version 1 had no views, and its heads were linear."""
+    expected_NC = Predictor(load_bundle(bundle), device=CPU).logits(make_pixels(3))
+    rewrite(bundle, "model.json", lambda content: content["architecture"].pop("views"))
+    rewrite(bundle, "model.json", lambda content: content.update(schema_version=1))
+    rewrite(bundle, "MANIFEST.json", lambda content: content.update(schema_version=1))
+    old = load_bundle(bundle)
+    assert (old.architecture.head, old.architecture.views) == ("linear", 1)
+    np.testing.assert_array_equal(Predictor(old, device=CPU).logits(make_pixels(3)), expected_NC)
 
 
 @pytest.mark.parametrize(
@@ -218,6 +234,12 @@ def test_a_newer_schema_is_refused_with_the_remedy(name: str, bundle: Path) -> N
         (lambda content: content.pop("classes"), "malformed: KeyError"),
         (lambda content: content.update(classes=3), "malformed: TypeError"),
         (lambda content: content["architecture"].update(precision="load"), "precision is 'load'"),
+        (lambda content: content["architecture"].update(views=3), "views is 3"),
+        (lambda content: content["architecture"].update(views="2"), "views is '2'"),
+        (lambda content: content["architecture"].update(views=[]), "malformed"),
+        (lambda content: content["architecture"].pop("head"), "malformed: KeyError"),
+        (lambda content: content["architecture"]["head"].update(kind="mlp"), "head.kind is 'mlp'"),
+        (lambda content: content["architecture"]["head"].update(kind="cosine"), "does not fit"),
         (lambda content: content["architecture"].update(backbone="resnet81"), "no backbone"),
         (lambda content: content["architecture"].update(stages=None, backbone=None), "malformed"),
         (

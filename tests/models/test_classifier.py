@@ -10,12 +10,16 @@ from numpy.typing import NDArray
 from fieldmark.base.errors import RecipeError
 from fieldmark.data.preprocess import Preprocess
 from fieldmark.models.classifier import Architecture, Classifier, new_classifier
-from fieldmark.models.extractor import FeatureExtractor
+from fieldmark.models.extractor import FeatureExtractor, num_features
+from fieldmark.models.heads import CosineHead
 
+MakeExtractor = Callable[..., FeatureExtractor]
 CLASSES = tuple(f"class {index}" for index in range(50))
 
 
-def new(extractor: FeatureExtractor, *, seed: int, size_px: int = 32) -> Classifier:
+def new(
+    extractor: FeatureExtractor, *, seed: int, size_px: int = 32, head: str = "linear"
+) -> Classifier:
     return new_classifier(
         extractor,
         architecture=Architecture(
@@ -24,6 +28,7 @@ def new(extractor: FeatureExtractor, *, seed: int, size_px: int = 32) -> Classif
             stages=extractor.stages,
             feature_power=extractor.power,
             precision="float32",
+            head=head,
         ),
         preprocess=Preprocess(size_px=size_px),
         classes=CLASSES,
@@ -75,3 +80,33 @@ def test_a_size_that_the_backbone_does_not_take_is_refused(
     extractor = make_extractor(name="vit_tiny_patch16_224", args=args)
     with pytest.raises(RecipeError, match=r"data\.size_px"):
         new(extractor, seed=0, size_px=32)
+
+
+@pytest.mark.parametrize(("head", "width"), [("linear", 16), ("flatten", 16 * 4), ("cosine", 16)])
+def test_the_head_is_of_the_kind_asked_for_and_as_wide_as_the_features(
+    head: str, width: int, make_extractor: MakeExtractor
+) -> None:
+    extractor = make_extractor(flatten=head == "flatten")
+    classifier = new(extractor, seed=0, size_px=64, head=head)
+    made = classifier.network.head
+    assert made.weight.shape == (50, width)
+    assert isinstance(made, CosineHead) is (head == "cosine")
+    assert bool(made.weight.any())
+    with torch.no_grad():
+        assert classifier.network.eval()(torch.zeros(2, 3, 64, 64)).shape == (2, 50)
+
+
+def test_a_linear_head_starts_as_it_always_did(make_extractor: MakeExtractor) -> None:
+    """Drawn from the normal distribution straight from the generator, to the last bit."""
+    expected_CF = torch.empty(50, 16).normal_(std=0.01, generator=torch.Generator().manual_seed(3))
+    for head in ("linear", "cosine"):
+        assert torch.equal(
+            new(make_extractor(), seed=3, head=head).network.head.weight, expected_CF
+        )
+
+
+def test_reference_resnet_50_at_50_pixels_flattens_to_8192_features(
+    make_extractor: MakeExtractor,
+) -> None:
+    extractor = make_extractor(name="resnet50", args={}, flatten=True)
+    assert num_features(extractor, size_px=50) == 8192

@@ -1,7 +1,7 @@
 """Features are computed once, whatever happens to the cache."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from fieldmark.models.features import (
     FeatureCache,
     features_key,
 )
-from fieldmark.models.inference import Predictor
+from fieldmark.models.inference import BATCH_CPU, Predictor
 
 CPU = torch.device("cpu")
 KEY = "0" * 32
@@ -33,15 +33,11 @@ class Counting(Predictor):
         super().__init__(classifier, device=CPU)
         self.asked: list[list[int]] = []
 
-    def features(
-        self,
-        pixels_MHWC: NDArray[np.uint8],
-        *,
-        rows_N: NDArray[np.int64] | None = None,
-        on_batch: Callable[[int], None] | None = None,
-    ) -> NDArray[np.float32]:
+    def batches_of_features(
+        self, pixels_MHWC: NDArray[np.uint8], *, rows_N: NDArray[np.int64] | None = None
+    ) -> Generator[NDArray[np.float32]]:
         self.asked.append(list(range(len(pixels_MHWC))) if rows_N is None else rows_N.tolist())
-        return super().features(pixels_MHWC, rows_N=rows_N, on_batch=on_batch)
+        return super().batches_of_features(pixels_MHWC, rows_N=rows_N)
 
 
 @pytest.fixture
@@ -207,6 +203,8 @@ def test_the_key_names_everything_that_the_features_depend_on(
         with_architecture(stages=1),
         with_architecture(feature_power=0.5),
         with_architecture(precision="bfloat16"),
+        with_architecture(head="flatten"),
+        with_architecture(views=2),
         with_preprocess(size_px=64),
         with_preprocess(resize="pad"),
         with_preprocess(interpolation="bicubic"),
@@ -227,8 +225,9 @@ def test_the_key_does_not_depend_on_the_head_or_the_classes(
     make_classifier: Callable[..., Classifier],
 ) -> None:
     keys = {
-        features_key(make_classifier(classes=classes), weights_sha256="w", device=CPU)
+        features_key(make_classifier(classes=classes, head=head), weights_sha256="w", device=CPU)
         for classes in (("a", "b"), ("a", "b", "c"))
+        for head in ("linear", "cosine")
     }
     assert len(keys) == 1
 
@@ -254,3 +253,100 @@ def test_pixels_are_taken_from_where_they_lie_and_not_missed_for_known_photos(
     )
     assert predictor.asked == [[0, 1], [1, 0]]
     np.testing.assert_array_equal(found.features_NF, predictor.features(pixels))
+
+
+class Clock:
+    """A clock that moves when it is told to."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+def compute(
+    predictor: Predictor,
+    pixels: NDArray[np.uint8],
+    *,
+    on_batch: Callable[[int], None],
+    clock: Clock | None = None,
+) -> CachedFeatures:
+    """Compute the features of photos whose digests are their positions."""
+    sha256s = [f"{index:064x}" for index in range(len(pixels))]
+    cache = FeatureCache(KEY, clock=clock or Clock())
+    return cache.features(predictor, pixels, sha256s=sha256s, on_batch=on_batch)
+
+
+def kept() -> int:
+    """Return how many photos a process that starts now finds in the cache."""
+    return len(FeatureCache(KEY).known)
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit, RuntimeError])
+def test_what_was_computed_before_a_stop_is_kept_and_not_computed_again(
+    stop: type[BaseException], predictor: Counting, make_pixels: MakePixels
+) -> None:
+    pixels = make_pixels(5 * BATCH_CPU)
+    done: list[int] = []
+
+    def stop_in_the_third_batch(count: int) -> None:
+        done.append(count)
+        if sum(done) == 3 * BATCH_CPU:
+            raise stop
+
+    threads_before = torch.get_num_threads()
+    with pytest.raises(stop):
+        compute(predictor, pixels, on_batch=stop_in_the_third_batch)
+    assert torch.get_num_threads() == threads_before
+    assert kept() == 3 * BATCH_CPU
+    again = compute(predictor, pixels, on_batch=lambda _: None)
+    assert again.num_reused == 3 * BATCH_CPU
+    assert predictor.asked == [list(range(40)), list(range(24, 40))]
+    np.testing.assert_array_equal(again.features_NF, predictor.features(pixels))
+
+
+def test_a_stop_before_the_first_batch_leaves_the_cache_as_it_was(
+    predictor: Counting, make_pixels: MakePixels
+) -> None:
+    def stop(_: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        compute(predictor, make_pixels(20), on_batch=stop)
+    assert not the_file().exists()
+
+
+def test_what_is_new_is_written_every_half_minute_so_that_a_kill_costs_no_more(
+    predictor: Counting, make_pixels: MakePixels
+) -> None:
+    clock = Clock()
+    after_each_batch: list[int] = []
+
+    def ten_seconds_a_batch(count: int) -> None:
+        if count:
+            after_each_batch.append(kept())
+            clock.now_s += 10
+
+    compute(predictor, make_pixels(8 * BATCH_CPU), on_batch=ten_seconds_a_batch, clock=clock)
+    assert after_each_batch == [batch * BATCH_CPU for batch in (0, 0, 0, 3, 3, 3, 6, 6)]
+    assert kept() == 8 * BATCH_CPU
+
+
+def test_a_cache_that_is_slow_to_write_is_written_less_often(
+    predictor: Counting, make_pixels: MakePixels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Four seconds of writing in eighty are the twentieth part allowed."""
+    clock = Clock()
+    written_at_s: list[float] = []
+
+    def slowly(_path: Path, _content: bytes) -> None:
+        written_at_s.append(clock.now_s)
+        clock.now_s += 4
+
+    def ten_seconds_a_batch(count: int) -> None:
+        clock.now_s += 10 if count else 0
+
+    monkeypatch.setattr(module, "write_bytes", slowly)
+    compute(predictor, make_pixels(14 * BATCH_CPU), on_batch=ten_seconds_a_batch, clock=clock)
+    assert written_at_s == [30, 30 + 4 + 80, 114 + 4 + 30]

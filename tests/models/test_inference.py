@@ -8,22 +8,18 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from fieldmark.base.executor import Executor, SerialExecutor, ThreadExecutor
 from fieldmark.data.preprocess import Preprocess
+from fieldmark.data.views import NUM_VIEWS
 from fieldmark.models.classifier import Classifier
-from fieldmark.models.extractor import FeatureExtractor
 from fieldmark.models.inference import (
     BATCH_CPU,
     Predictor,
     choose_device,
-    choose_precision,
-    has_fast_bfloat16,
 )
 
 CPU = torch.device("cpu")
-NARROW = {"channels": [8, 8, 8, 8]}
 MakeClassifier = Callable[..., Classifier]
 MakePixels = Callable[..., NDArray[np.uint8]]
 
@@ -31,6 +27,8 @@ NETWORKS: list[dict[str, Any]] = [
     {},
     {"stages": 3, "power": 0.5},
     {"precision": "bfloat16"},
+    {"head": "flatten"},
+    {"head": "cosine", "views": 8},
     {"name": "mobilenetv2_050", "args": {}, "stages": 3, "power": 0.5},
     {
         "name": "vit_tiny_patch16_224",
@@ -108,7 +106,14 @@ def test_only_the_rows_wanted_are_read(
 
 
 @pytest.mark.parametrize(
-    "wishes", [{}, {"stages": 3, "power": 0.5}, {"name": "mobilenetv2_050", "args": {}}]
+    "wishes",
+    [
+        {},
+        {"stages": 3, "power": 0.5},
+        {"name": "mobilenetv2_050", "args": {}},
+        {"head": "flatten"},
+        {"head": "cosine"},
+    ],
 )
 def test_logits_are_those_of_the_network_in_evaluation_mode(
     wishes: dict[str, Any], make_classifier: MakeClassifier, make_pixels: MakePixels
@@ -228,50 +233,70 @@ def test_preprocessing_is_the_classifiers_own(
     assert not np.allclose(plain, shifted)
 
 
-@pytest.mark.parametrize(
-    ("name", "args", "kind", "capabilities", "expected"),
-    [
-        ("resnet18", NARROW, "cpu", {"avx512_bf16": True}, "bfloat16"),
-        ("resnet18", NARROW, "cpu", {"amx_bf16": True, "avx512_bf16": False}, "bfloat16"),
-        ("resnet18", NARROW, "cpu", {"avx2": True}, "float32"),
-        ("mobilenetv2_035", {}, "cpu", {"avx512_bf16": True}, "float32"),
-        ("mobilenetv2_035", {}, "cuda", {}, "bfloat16"),
-    ],
-)
-def test_precision_follows_the_processor_and_the_network(
-    name: str,
-    args: dict[str, Any],
-    kind: str,
-    capabilities: dict[str, bool],
-    expected: str,
-    make_extractor: Callable[..., FeatureExtractor],
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("wishes", [{}, {"stages": 3, "power": 0.5}, {"head": "flatten"}])
+@pytest.mark.parametrize("num_views", NUM_VIEWS)
+def test_features_are_the_mean_over_the_views(
+    num_views: int,
+    wishes: dict[str, Any],
+    make_classifier: MakeClassifier,
+    make_pixels: MakePixels,
 ) -> None:
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: True)
-    network = make_extractor(name=name, args=args)
-    precision, why = choose_precision(network, asked="auto", device=torch.device(kind))
-    assert precision == expected
-    assert why
+    """Photos turned and mirrored by NumPy, as the oracle."""
+    pixels_NHWC = make_pixels(5)
+    once = Predictor(make_classifier(**wishes), device=CPU)
+    mirrored, upside_down, turned = (
+        pixels_NHWC[:, :, ::-1],
+        pixels_NHWC[:, ::-1],
+        pixels_NHWC.transpose(0, 2, 1, 3),
+    )
+    seen = [pixels_NHWC, mirrored, upside_down, mirrored[:, ::-1]]
+    seen += [turned, turned[:, :, ::-1], turned[:, ::-1], turned[:, ::-1, ::-1]]
+    each_VNF = np.stack([once.features(view.copy()) for view in seen[:num_views]])
+    assert len(np.unique(each_VNF, axis=0)) == num_views
+    predictor = Predictor(make_classifier(views=num_views, **wishes), device=CPU)
+    np.testing.assert_allclose(
+        predictor.features(pixels_NHWC), each_VNF.mean(axis=0), rtol=1e-5, atol=1e-6
+    )
 
 
-@pytest.mark.parametrize("asked", ["float32", "bfloat16"])
-@pytest.mark.parametrize("fast", [False, True])
-def test_a_precision_asked_for_is_taken(
-    asked: str, fast: bool, monkeypatch: pytest.MonkeyPatch
+def test_of_a_dense_head_the_logits_are_the_mean_of_the_views_logits(
+    make_classifier: MakeClassifier, make_pixels: MakePixels
 ) -> None:
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": fast})
-    assert choose_precision(nn.Conv2d(3, 3, 1), asked=asked, device=CPU) == (asked, "asked for")
+    pixels_NHWC = make_pixels(5)
+    once = Predictor(make_classifier(), device=CPU)
+    seen = (pixels_NHWC, pixels_NHWC[:, :, ::-1].copy())
+    expected_NC = np.mean([once.logits(view) for view in seen], axis=0)
+    found_NC = Predictor(make_classifier(views=2), device=CPU).logits(pixels_NHWC)
+    np.testing.assert_allclose(found_NC, expected_NC, rtol=1e-4, atol=1e-5)
 
 
-def test_a_gpu_that_only_emulates_bfloat16_is_not_fast_at_it(
-    monkeypatch: pytest.MonkeyPatch,
+def test_of_a_cosine_head_views_are_weighted_by_their_length_and_ranked_alike(
+    make_classifier: MakeClassifier, make_pixels: MakePixels
 ) -> None:
-    def supported(*, including_emulation: bool = True) -> bool:
-        return including_emulation
+    pixels_NHWC = make_pixels(5)
+    once = Predictor(make_classifier(head="cosine"), device=CPU)
+    seen = (pixels_NHWC, pixels_NHWC[:, :, ::-1].copy())
+    lengths_VN1 = np.stack([np.linalg.norm(once.features(v), axis=1)[:, None] for v in seen])
+    logits_VNC = np.stack([once.logits(view) for view in seen])
+    expected_NC = (lengths_VN1 * logits_VNC).sum(axis=0)
+    found_NC = Predictor(make_classifier(head="cosine", views=2), device=CPU).logits(pixels_NHWC)
+    ratios_NC = found_NC / expected_NC
+    assert (ratios_NC > 0).all()
+    np.testing.assert_allclose(ratios_NC, ratios_NC[:, :1].repeat(3, axis=1), rtol=1e-3)
 
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", supported)
-    assert not has_fast_bfloat16(torch.device("cuda"))
+
+def test_batches_come_as_they_are_done_and_may_be_left_early(
+    make_classifier: MakeClassifier, make_pixels: MakePixels
+) -> None:
+    predictor, pixels_MHWC = Predictor(make_classifier(), device=CPU), make_pixels(20)
+    before = torch.get_num_threads()
+    batches = predictor.batches_of_features(pixels_MHWC)
+    first_NF = next(batches)
+    batches.close()
+    assert torch.get_num_threads() == before
+    np.testing.assert_array_equal(first_NF, predictor.features(pixels_MHWC)[:BATCH_CPU])
+    sizes = [len(rows) for rows in predictor.batches_of_features(pixels_MHWC)]
+    assert sizes == [8, 8, 4]
 
 
 @pytest.mark.parametrize(("available", "kind"), [(True, "cuda"), (False, "cpu")])

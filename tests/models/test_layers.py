@@ -44,6 +44,23 @@ def test_a_classifiers_table_ends_with_its_head(make_classifier: Callable[..., C
     )
 
 
+def test_a_flattened_networks_table_shows_where_the_maps_become_a_row(
+    make_classifier: Callable[..., Classifier],
+) -> None:
+    layers = list(layer_table(make_classifier(head="flatten", size_px=64).network, size_px=64))
+    last = [(layer.name, layer.kind, layer.output_shape) for layer in layers[-2:]]
+    assert last == [("flat", "Flatten", "64"), ("head", "Linear", "3")]
+    assert layers[-1].num_parameters == 64 * 3 + 3
+    maps = [layer.output_shape for layer in layers if layer.name.startswith("backbone.")]
+    assert maps[-1] == "16x2x2"
+
+
+def test_a_cosine_head_has_a_scale_and_no_bias(make_classifier: Callable[..., Classifier]) -> None:
+    last = list(layer_table(make_classifier(head="cosine").network, size_px=32))[-1]
+    assert (last.name, last.kind, last.output_shape) == ("head", "CosineHead", "3")
+    assert last.num_parameters == last.num_trainable == 16 * 3 + 1
+
+
 @pytest.mark.parametrize(
     ("name", "args", "stages"),
     [

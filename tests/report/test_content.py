@@ -82,9 +82,9 @@ def test_mix_ups_know_how_many_photos_the_class_has(make_run: MakeRun) -> None:
 
 def test_quick_has_strengths_and_finetune_has_epochs(make_run: MakeRun) -> None:
     quick, finetune = (read_content(make_run(s, strategy=s)) for s in ("probe", "all"))
-    assert (len(quick.strengths), len(quick.epochs)) == (6, 0)
-    assert [s.chosen for s in quick.strengths].count(True) == 1
-    assert (len(finetune.strengths), len(finetune.epochs)) == (0, 6)
+    assert (len(quick.learning.strengths), len(quick.learning.epochs)) == (6, 0)
+    assert [s.chosen for s in quick.learning.strengths].count(True) == 1
+    assert (len(finetune.learning.strengths), len(finetune.learning.epochs)) == (0, 6)
 
 
 @pytest.mark.parametrize(
@@ -147,8 +147,8 @@ def test_tables_that_not_every_run_writes_may_be_missing(make_run: MakeRun, name
     (run / name).unlink()
     content = read_content(run)
     rows = {
-        "history.csv": content.epochs,
-        "probe.csv": content.strengths,
+        "history.csv": content.learning.epochs,
+        "probe.csv": content.learning.strengths,
         "layers.csv": content.layers,
     }
     assert rows[name] == ()

@@ -1,11 +1,20 @@
 """Ends, places and whiskers."""
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from fieldmark.evaluation.intervals import Estimate
-from fieldmark.report.scales import log_place, log_ticks, scale_ceiling, scale_floor, whisker
+from fieldmark.report.scales import (
+    log_place,
+    log_ticks,
+    power_label,
+    round_ticks,
+    scale_ceiling,
+    scale_floor,
+    strength_label,
+    whisker,
+)
 
 
 @pytest.mark.parametrize(
@@ -54,3 +63,43 @@ def test_a_place_never_leaves_its_scale(value: float, low: float, high: float) -
 def test_ticks_are_one_two_and_five_times_powers_of_ten() -> None:
     assert log_ticks(40, 1100) == (50, 100, 200, 500, 1000)
     assert log_ticks(101, 199) == ()
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "whole", "ticks"),
+    [
+        (0.0, 1.0, False, (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)),
+        (0.93, 1.001, False, (0.94, 0.96, 0.98, 1.0)),
+        (1, 2, True, (1, 2)),
+        (1, 200, True, (50, 100, 150, 200)),
+        (3, 3, True, (3,)),
+        (2e-6, 9e-6, False, (2e-6, 4e-6, 6e-6, 8e-6)),
+    ],
+)
+def test_ticks_are_round_numbers_between_the_ends(
+    low: float, high: float, whole: bool, ticks: tuple[float, ...]
+) -> None:
+    assert round_ticks(low, high, most=7, whole=whole) == pytest.approx(ticks)
+
+
+@given(st.floats(-1e6, 1e6), st.floats(1e-6, 1e6), st.integers(2, 10))
+def test_ticks_are_never_too_many_nor_beyond_the_ends(low: float, span: float, most: int) -> None:
+    assume(span > 1e-9 * abs(low))  # or the ends are neighbours among the floats
+    ticks = round_ticks(low, low + span, most=most)
+    assert len(ticks) <= most
+    assert all(low - span * 1e-6 <= tick <= low + span * (1 + 1e-6) for tick in ticks)
+
+
+@pytest.mark.parametrize(
+    ("l2", "text"),
+    [(0.0, "0"), (0.01, "0.01"), (0.3, "0.3"), (1e-5, "10⁻⁵"), (3e-4, "3·10⁻⁴"), (1e3, "10³")],
+)
+def test_strengths_are_written_short(l2: float, text: str) -> None:
+    assert strength_label(l2) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(1.0, "10⁰"), (9.96e-4, "10⁻³"), (2.5e-12, "2.5·10⁻¹²"), (-3e-4, "-3·10⁻⁴")]
+)
+def test_powers_of_ten_are_raised(value: float, text: str) -> None:
+    assert power_label(value) == text

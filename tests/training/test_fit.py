@@ -1,71 +1,44 @@
 """The loop learns, repeats itself to the bit, and looks at nothing but its own photos."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn.metrics import accuracy_score, log_loss, precision_score, recall_score
 from torch.nn.functional import cross_entropy
 
-from fieldmark.base.errors import DataError, RecipeError
+from fieldmark.base.errors import DataError
 from fieldmark.data.augment import AugmentConfig
 from fieldmark.evaluation.metrics import softmax
 from fieldmark.models.classifier import Classifier
 from fieldmark.models.inference import Predictor
-from fieldmark.training.fit import Epoch, Photos, TrainConfig, fit, num_steps
-from fieldmark.training.optim import OptimConfig
+from fieldmark.training import fit as fit_module
+from fieldmark.training.course import Pace, Unwatched
+from fieldmark.training.fit import Fitted
+from fieldmark.training.seeding import ORDER, generator_for
+from fieldmark.training.tally import Epoch
 
 CPU = torch.device("cpu")
-AS_IS = AugmentConfig(policy="none")
 Pixels = NDArray[np.uint8]
 Labels = NDArray[np.int64]
 MakeClassifier = Callable[..., Classifier]
 MakePhotos = Callable[..., tuple[Pixels, Labels]]
-
-
-def of_rows(pixels: Pixels, labels: Labels, rows: Sequence[int]) -> Photos:
-    rows_N = np.array(rows, dtype=np.int64)
-    return Photos(pixels_MHWC=pixels, rows_N=rows_N, labels_N=labels[rows_N])
-
-
-def train(
-    classifier: Classifier,
-    photos: tuple[Pixels, Labels],
-    *,
-    num_train: int = 24,
-    num_validation: int = 9,
-    lr: float = 3e-3,
-    augmentation: AugmentConfig = AS_IS,
-    autocast: torch.dtype | None = None,
-    on_batch: Callable[[int], None] = lambda _: None,
-    on_epoch: Callable[[Epoch], None] = lambda _: None,
-    **config: Any,
-) -> Sequence[Epoch]:
-    """Train on the first photos and validate on the next; what follows is the test split."""
-    end = num_train + num_validation
-    return fit(
-        classifier,
-        train=of_rows(*photos, range(num_train)),
-        validation=of_rows(*photos, range(num_train, end)),
-        config=TrainConfig(**{"epochs": 2, "batch_size": 8, "label_smoothing": 0.0, **config}),
-        optim=OptimConfig(lr=lr, warmup_epochs=0.5, head_lr_factor=1.0),
-        augmentation=augmentation,
-        device=CPU,
-        autocast=autocast,
-        on_batch=on_batch,
-        on_epoch=on_epoch,
-    )
+FitTiny = Callable[..., Fitted]
+PACES = {
+    "float32": Pace(),
+    "bfloat16": Pace(precision="bfloat16"),
+    "lowered": Pace(lowered=True),
+    "channels first": Pace(channels_last=False),
+}
 
 
 def without_times(history: Sequence[Epoch]) -> list[dict[str, float]]:
-    timed = ("seconds", "images_per_second")
+    timed = ("seconds", "images_per_second", "data_wait_s")
     return [
         {name: value for name, value in asdict(epoch).items() if name not in timed}
         for epoch in history
@@ -77,13 +50,13 @@ def same_weights(one: Classifier, other: Classifier) -> bool:
     return all(torch.equal(value, theirs[name]) for name, value in one.network.state_dict().items())
 
 
-@pytest.mark.parametrize("autocast", [None, torch.bfloat16])
+@pytest.mark.parametrize("pace", PACES.values(), ids=PACES)
 def test_a_learnable_task_is_learned(
-    autocast: torch.dtype | None, make_classifier: MakeClassifier, make_photos: MakePhotos
+    pace: Pace, make_classifier: MakeClassifier, make_photos: MakePhotos, fit_tiny: FitTiny
 ) -> None:
-    precision = "float32" if autocast is None else "bfloat16"
-    classifier = make_classifier(precision=precision)
-    history = train(classifier, make_photos(33), epochs=6, autocast=autocast, lr=3e-2)
+    classifier = make_classifier(precision=pace.precision)
+    fitted = fit_tiny(classifier, make_photos(33), epochs=6, pace=pace, lr=3e-2)
+    history = fitted.history
     assert [epoch.epoch for epoch in history] == [1, 2, 3, 4, 5, 6]
     assert history[0].train_loss == pytest.approx(math.log(3), abs=0.3)
     assert history[-1].train_loss < 0.5 * history[0].train_loss
@@ -92,70 +65,75 @@ def test_a_learnable_task_is_learned(
     assert history[-1].val_loss < 0.7
     assert not classifier.network.training
     assert {value.dtype for value in classifier.network.parameters()} == {torch.float32}
+    assert (fitted.kept_epoch, fitted.stopped_early, fitted.batch_norm) == (6, None, "batch")
+    kinds = {type(module).__name__ for module in classifier.network.modules()}
+    assert "LoweredConv2d" not in kinds
 
 
-@pytest.mark.parametrize("autocast", [None, torch.bfloat16])
+@pytest.mark.parametrize("pace", PACES.values(), ids=PACES)
 def test_the_same_seed_gives_the_same_history_and_weights_to_the_last_bit(
-    autocast: torch.dtype | None, make_classifier: MakeClassifier, make_photos: MakePhotos
+    pace: Pace, make_classifier: MakeClassifier, make_photos: MakePhotos, fit_tiny: FitTiny
 ) -> None:
     """Whatever was drawn before, and with dropout, which draws from the global generator."""
     histories, classifiers = [], []
     for draws in (0, 5):
         torch.rand(draws)
         classifiers.append(make_classifier(drop_rate=0.5, drop_path_rate=0.2))
-        histories.append(
-            train(
-                classifiers[-1],
-                make_photos(33),
-                augmentation=AugmentConfig(policy="standard"),
-                autocast=autocast,
-                seed=3,
-            )
-        )
-    assert without_times(histories[0]) == without_times(histories[1])
+        augmentation = AugmentConfig(policy="standard", mixup=0.2)
+        asked: dict[str, Any] = {"augmentation": augmentation, "pace": pace, "seed": 3}
+        fitted = fit_tiny(classifiers[-1], make_photos(33), **asked)
+        histories.append(without_times(fitted.history))
+    assert histories[0] == histories[1]
     assert same_weights(*classifiers)
 
 
 @pytest.mark.parametrize("wishes", [{"drop_rate": 0.5}, {}])
 def test_another_seed_gives_another_course(
-    wishes: dict[str, float], make_classifier: MakeClassifier, make_photos: MakePhotos
+    wishes: dict[str, float],
+    make_classifier: MakeClassifier,
+    make_photos: MakePhotos,
+    fit_tiny: FitTiny,
 ) -> None:
     classifiers = [make_classifier(**wishes), make_classifier(**wishes)]
     for seed, classifier in enumerate(classifiers):
-        train(classifier, make_photos(33), epochs=1, seed=seed)
+        fit_tiny(classifier, make_photos(33), epochs=1, seed=seed)
     assert not same_weights(*classifiers)
 
 
 def test_dropout_depends_on_the_seed(
-    make_classifier: MakeClassifier, make_photos: MakePhotos
+    make_classifier: MakeClassifier, make_photos: MakePhotos, fit_tiny: FitTiny
 ) -> None:
     """With all photos in one batch and no augmentation, nothing else is left to be drawn."""
     pixels, labels = make_photos(33)
     pixels[:24] = pixels[0]
-    losses = [
-        train(
-            make_classifier(drop_rate=0.5),
-            (pixels, np.zeros_like(labels)),
-            epochs=1,
-            batch_size=24,
-            seed=seed,
-        )[0].train_loss
-        for seed in (0, 0, 1)
-    ]
+    photos = pixels, np.zeros_like(labels)
+    losses = []
+    for seed in (0, 0, 1):
+        asked: dict[str, Any] = {"epochs": 1, "batch_size": 24, "seed": seed}
+        fitted = fit_tiny(make_classifier(drop_rate=0.5), photos, **asked)
+        losses.append(fitted.history[0].train_loss)
     assert losses[0] == losses[1] != losses[2]
 
 
 def test_the_global_random_state_is_left_alone(
-    make_classifier: MakeClassifier, make_photos: MakePhotos
+    make_classifier: MakeClassifier, make_photos: MakePhotos, fit_tiny: FitTiny
 ) -> None:
     classifier = make_classifier(drop_rate=0.5)
     before = torch.get_rng_state()
-    train(classifier, make_photos(33), epochs=1)
+    fit_tiny(classifier, make_photos(33), epochs=1)
     assert torch.equal(torch.get_rng_state(), before)
 
 
+def test_the_number_of_threads_is_left_alone(
+    make_classifier: MakeClassifier, make_photos: MakePhotos, fit_tiny: FitTiny
+) -> None:
+    before = torch.get_num_threads()
+    fit_tiny(make_classifier(), make_photos(33), epochs=1)
+    assert torch.get_num_threads() == before
+
+
 def test_photos_of_other_splits_are_never_looked_at(
-    make_classifier: MakeClassifier, make_photos: MakePhotos
+    make_classifier: MakeClassifier, make_photos: MakePhotos, fit_tiny: FitTiny
 ) -> None:
     pixels, labels = make_photos(60)
     spoiled = pixels.copy()
@@ -163,30 +141,32 @@ def test_photos_of_other_splits_are_never_looked_at(
     impossible = labels.copy()
     impossible[33:] = 10**9
     one, other = make_classifier(), make_classifier()
-    first, second = train(one, (pixels, labels)), train(other, (spoiled, impossible))
-    assert without_times(first) == without_times(second)
+    first, second = fit_tiny(one, (pixels, labels)), fit_tiny(other, (spoiled, impossible))
+    assert without_times(first.history) == without_times(second.history)
     assert same_weights(one, other)
 
 
 def test_validation_photos_are_judged_and_not_learned_from(
-    make_classifier: MakeClassifier, make_photos: MakePhotos
+    make_classifier: MakeClassifier, make_photos: MakePhotos, fit_tiny: FitTiny
 ) -> None:
     pixels, labels = make_photos(33)
     wrong = labels.copy()
     wrong[24:] = (wrong[24:] + 1) % 3
     one, other = make_classifier(), make_classifier()
-    first, second = train(one, (pixels, labels)), train(other, (pixels, wrong))
+    first, second = fit_tiny(one, (pixels, labels)), fit_tiny(other, (pixels, wrong))
     assert same_weights(one, other)
-    assert [e.train_loss for e in first] == [e.train_loss for e in second]
-    assert [e.val_loss for e in first] != [e.val_loss for e in second]
+    assert [e.train_loss for e in first.history] == [e.train_loss for e in second.history]
+    assert [e.val_loss for e in first.history] != [e.val_loss for e in second.history]
 
 
+@pytest.mark.parametrize("ema", [None, 0.5])
 def test_validation_figures_are_those_of_scikit_learn(
-    make_classifier: MakeClassifier, make_photos: MakePhotos
+    ema: float | None, make_classifier: MakeClassifier, make_photos: MakePhotos, fit_tiny: FitTiny
 ) -> None:
+    """Of the weights that are kept, which with an average are the averaged ones."""
     pixels, labels = make_photos(40, noise=200.0)
-    classifier = make_classifier()
-    last = train(classifier, (pixels, labels), num_train=16, num_validation=24)[-1]
+    classifier, sizes = make_classifier(), {"num_train": 16, "num_validation": 24}
+    last = fit_tiny(classifier, (pixels, labels), ema=ema, **sizes).history[-1]
     truth = labels[16:]
     logits_NC = Predictor(classifier, device=CPU).logits(pixels[16:])
     guessed = logits_NC.argmax(1)
@@ -201,12 +181,13 @@ def test_validation_figures_are_those_of_scikit_learn(
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])
 def test_an_epoch_is_what_a_plain_loop_does(
-    smoothing: float, make_classifier: MakeClassifier, make_photos: MakePhotos
+    smoothing: float, make_classifier: MakeClassifier, make_photos: MakePhotos, fit_tiny: FitTiny
 ) -> None:
     pixels, labels = make_photos(33)
     ours, plain = make_classifier(), make_classifier()
     ours.network.eval()  # as a loaded one is; it must learn in training mode all the same
-    (epoch,) = train(ours, (pixels, labels), epochs=1, label_smoothing=smoothing, seed=5)
+    asked: dict[str, Any] = {"epochs": 1, "label_smoothing": smoothing, "seed": 5}
+    (epoch,) = fit_tiny(ours, (pixels, labels), **asked).history
 
     network = plain.network.train()
     start = {name: value.detach().clone() for name, value in network.named_parameters()}
@@ -216,14 +197,15 @@ def test_an_epoch_is_what_a_plain_loop_does(
             {"params": [p for p in network.parameters() if p.ndim == 1], "weight_decay": 0.0},
         ]
     )
-    order = torch.randperm(24, generator=torch.Generator().manual_seed(5))
-    losses = []
+    order = torch.randperm(24, generator=generator_for(5, ORDER, 1))
+    losses, num_right = [], 0
     # Three steps: one of warm-up, less than half of all, then the cosine at 0 and 1/2.
     for chosen, rate in zip(order.reshape(3, 8), (3e-3, 3e-3, 3e-3 / 2), strict=True):
         images_NCHW = torch.from_numpy(pixels[chosen.numpy()]).permute(0, 3, 1, 2).float()
         logits_NC = network((images_NCHW / 255 - 0.5) / 0.25)
         truth = torch.from_numpy(labels[chosen.numpy()])
         losses.append(float(cross_entropy(logits_NC, truth).detach()))
+        num_right += int((logits_NC.argmax(1) == truth).sum())
         for group in optimizer.param_groups:
             group["lr"] = rate
         optimizer.zero_grad()
@@ -231,6 +213,8 @@ def test_an_epoch_is_what_a_plain_loop_does(
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
     assert epoch.train_loss == pytest.approx(np.mean(losses), rel=1e-4)
+    assert epoch.train_accuracy == num_right / 24
+    assert epoch.lr == pytest.approx(3e-3 / 2)
     # Adam divides by the size of the gradient, so where that is next to nothing rounding errors
     # count in full; but all in all both went the same way.
     apart, along = 0.0, 0.0
@@ -241,134 +225,125 @@ def test_an_epoch_is_what_a_plain_loop_does(
 
 
 def test_label_smoothing_changes_what_is_learned_and_not_what_is_reported(
-    make_classifier: MakeClassifier, make_photos: MakePhotos
+    make_classifier: MakeClassifier, make_photos: MakePhotos, fit_tiny: FitTiny
 ) -> None:
     sharp, smooth = make_classifier(), make_classifier()
-    histories = [
-        train(each, make_photos(33), epochs=1, batch_size=24, label_smoothing=smoothing)
+    first, second = (
+        fit_tiny(each, make_photos(33), epochs=1, batch_size=24, label_smoothing=smoothing)
         for each, smoothing in ((sharp, 0.0), (smooth, 0.5))
-    ]
+    )
     # In the first and only step both start from the same weights.
-    assert histories[0][0].train_loss == histories[1][0].train_loss
+    assert first.history[0].train_loss == second.history[0].train_loss
     assert not same_weights(sharp, smooth)
 
 
 def test_augmentation_is_applied_to_training_photos_alone(
-    make_classifier: MakeClassifier, make_photos: MakePhotos
+    make_classifier: MakeClassifier, make_photos: MakePhotos, fit_tiny: FitTiny
 ) -> None:
     plain, changed = (
-        train(
+        fit_tiny(
             make_classifier(),
             make_photos(33, noise=80.0),
             lr=1e-9,  # nothing is learned, so the figures are those of the start
             epochs=1,
             batch_size=24,
             augmentation=augmentation,
-        )[0]
-        for augmentation in (AS_IS, AugmentConfig(policy="standard", colour=1.0))
+        ).history[0]
+        for augmentation in (
+            AugmentConfig(policy="none"),
+            AugmentConfig(policy="standard", colour=1.0),
+        )
     )
     assert plain.train_loss != changed.train_loss
     assert plain.val_loss == pytest.approx(changed.val_loss, rel=0.05)
 
 
+# What is told
+
+
+class Listening(Unwatched):
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.done: list[int] = []
+        self.epochs: list[tuple[list[Epoch], int]] = []
+        self.values: dict[int, Mapping[str, float]] = {}
+
+    def batch(self, num_photos: int) -> None:
+        self.done.append(num_photos)
+
+    def scalars(self, step: int, values: Mapping[str, float]) -> None:
+        self.values[step] = values
+
+    def epoch(self, history: Sequence[Epoch], *, num_epochs: int) -> None:
+        self.epochs.append((list(history), num_epochs))
+
+
 def test_every_photo_is_seen_once_an_epoch_and_told(
-    make_classifier: MakeClassifier, make_photos: MakePhotos
+    make_classifier: MakeClassifier, make_photos: MakePhotos, fit_tiny: FitTiny
 ) -> None:
-    done: list[int] = []
-    epochs: list[Epoch] = []
-    history = train(
-        make_classifier(),
-        make_photos(30),
-        num_train=21,
-        epochs=2,
-        on_batch=done.append,
-        on_epoch=epochs.append,
-    )
-    assert done == [7, 7, 7] * 2
-    assert epochs == list(history)
+    watch = Listening()
+    asked: dict[str, Any] = {"num_train": 21, "epochs": 2, "state": {"watch": watch}}
+    history = list(fit_tiny(make_classifier(), make_photos(30), **asked).history)
+    assert watch.done == [7, 7, 7] * 2
+    assert watch.epochs == [(history[:1], 2), (history, 2)]
     for epoch in history:
-        assert epoch.seconds > 0
+        assert epoch.seconds > epoch.data_wait_s >= 0
         assert epoch.images_per_second == pytest.approx(21 / epoch.seconds)
 
 
-@given(num_photos=st.integers(1, 2000), batch_size=st.integers(2, 300))
-def test_batches_are_shared_out_evenly_and_never_of_one(num_photos: int, batch_size: int) -> None:
-    steps = num_steps(num_photos, batch_size=batch_size)
-    sizes = [len(part) for part in np.array_split(np.arange(num_photos), steps)]
-    assert sum(sizes) == num_photos
-    assert max(sizes) - min(sizes) <= 1
-    assert min(sizes) >= 2 or num_photos == 1
-    # Only batches of two, of an odd number of photos, cannot be kept to.
-    assert max(sizes) <= batch_size or (batch_size == 2 and num_photos % 2 == 1)
-    assert steps <= -(-num_photos // batch_size)
+def test_figures_are_told_while_an_epoch_goes_on(
+    make_classifier: MakeClassifier,
+    make_photos: MakePhotos,
+    fit_tiny: FitTiny,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(fit_module, "SCALARS_EVERY_S", 0.0)
+    watch = Listening()
+    history = fit_tiny(make_classifier(), make_photos(33), state={"watch": watch}).history
+    assert list(watch.values) == [1, 2, 3, 4, 5, 6]
+    for step, epoch in ((3, history[0]), (6, history[1])):
+        told = watch.values[step]
+        assert set(told) == {"lr", "train_loss", "train_accuracy", "images_per_second"}
+        assert told["train_loss"] == epoch.train_loss
+        assert told["train_accuracy"] == epoch.train_accuracy
+        assert told["lr"] == epoch.lr
+        assert told["images_per_second"] > 0
+
+
+def test_figures_are_told_no_more_than_once_a_second(
+    make_classifier: MakeClassifier, make_photos: MakePhotos, fit_tiny: FitTiny
+) -> None:
+    watch = Listening()
+    fit_tiny(make_classifier(), make_photos(33), epochs=1, state={"watch": watch})
+    assert len(watch.values) < 3
+
+
+# Few photos
 
 
 def test_an_odd_photo_does_not_stop_batch_normalisation(
-    make_classifier: MakeClassifier, make_photos: MakePhotos
+    make_classifier: MakeClassifier, make_photos: MakePhotos, fit_tiny: FitTiny
 ) -> None:
     """The last stage of the network is a single pixel, of which one photo has no spread."""
-    history = train(make_classifier(), make_photos(10), num_train=5, num_validation=3, batch_size=2)
+    sizes = {"num_train": 5, "num_validation": 3, "batch_size": 2}
+    history = fit_tiny(make_classifier(), make_photos(10), **sizes).history
     assert len(history) == 2
     assert math.isfinite(history[-1].train_loss)
 
 
 @pytest.mark.parametrize("count", [0, 1])
 def test_fewer_than_two_photos_cannot_be_trained_on(
-    count: int, make_classifier: MakeClassifier, make_photos: MakePhotos
+    count: int, make_classifier: MakeClassifier, make_photos: MakePhotos, fit_tiny: FitTiny
 ) -> None:
     with pytest.raises(DataError, match=rf"train split has {count} photos.*at least 2.*Add"):
-        train(make_classifier(), make_photos(9), num_train=count, num_validation=3)
+        fit_tiny(make_classifier(), make_photos(9), num_train=count, num_validation=3)
 
 
 def test_without_validation_photos_their_figures_are_not_a_number(
-    make_classifier: MakeClassifier, make_photos: MakePhotos
+    make_classifier: MakeClassifier, make_photos: MakePhotos, fit_tiny: FitTiny
 ) -> None:
-    (epoch,) = train(make_classifier(), make_photos(8), num_train=8, num_validation=0, epochs=1)
+    sizes = {"num_train": 8, "num_validation": 0, "epochs": 1}
+    (epoch,) = fit_tiny(make_classifier(), make_photos(8), **sizes).history
     for name, value in asdict(epoch).items():
         assert math.isnan(value) == name.startswith("val_"), name
-
-
-def test_a_diverged_loss_names_the_learning_rate(
-    make_classifier: MakeClassifier, make_photos: MakePhotos
-) -> None:
-    classifier = make_classifier()
-    with torch.no_grad():
-        classifier.network.head.weight.fill_(3e38)
-    with pytest.raises(RecipeError, match=r"diverged in epoch 1: .*--set optim\.lr=0\.0005"):
-        train(classifier, make_photos(33), lr=0.005)
-
-
-def test_divergence_in_the_very_last_step_is_noticed(
-    make_classifier: MakeClassifier, make_photos: MakePhotos, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    step = torch.optim.AdamW.step
-
-    def spoil(optimizer: torch.optim.AdamW, *args: Any) -> None:
-        step(optimizer, *args)
-        with torch.no_grad():
-            optimizer.param_groups[0]["params"][0].fill_(math.nan)
-
-    monkeypatch.setattr(torch.optim.AdamW, "step", spoil)
-    with pytest.raises(RecipeError, match=r"diverged in epoch 1: the loss is nan\. Lower"):
-        train(make_classifier(), make_photos(33), batch_size=24, epochs=1)
-
-
-@pytest.mark.parametrize(
-    ("values", "key"),
-    [
-        ({"strategy": "last-stages"}, "train.strategy is 'last-stages'"),
-        ({"epochs": 0}, "train.epochs is 0"),
-        ({"epochs": 10_001}, "train.epochs is 10001"),
-        ({"batch_size": 1}, "train.batch_size is 1"),
-        ({"batch_size": 65_537}, "train.batch_size is 65537"),
-        ({"label_smoothing": -0.1}, "train.label_smoothing is -0.1"),
-        ({"label_smoothing": 1.0}, "train.label_smoothing is 1.0"),
-        ({"label_smoothing": math.nan}, "train.label_smoothing is nan"),
-        ({"precision": "float16"}, "train.precision is 'float16'"),
-        ({"seed": -1}, "train.seed is -1"),
-        ({"seed": 2**63}, "train.seed is 9223372036854775808"),
-    ],
-)
-def test_values_out_of_range_are_refused_by_their_key(values: dict[str, Any], key: str) -> None:
-    with pytest.raises(RecipeError, match=f"{key}; allowed: "):
-        TrainConfig(**values)

@@ -12,10 +12,17 @@ from fieldmark.base.progress import SilentProgress
 from fieldmark.data.augment import AugmentConfig
 from fieldmark.models.classifier import Classifier
 from fieldmark.models.inference import Predictor
-from fieldmark.training.fit import TrainConfig
+from fieldmark.training.config import TrainConfig
+from fieldmark.training.course import Choice, Pace
 from fieldmark.training.optim import OptimConfig
 from fieldmark.training.probe import ProbeConfig
-from fieldmark.training.strategies import Outcome, Pictures, train_all, train_probe
+from fieldmark.training.strategies import (
+    Configs,
+    Outcome,
+    Pictures,
+    train_network,
+    train_probe,
+)
 
 CPU = torch.device("cpu")
 SPLITS: Mapping[str, NDArray[np.int64]] = {
@@ -48,6 +55,13 @@ class Remembering(SilentProgress):
         self.summaries.append(summary)
 
 
+@pytest.fixture(autouse=True)
+def _given_pace(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Measure nothing."""
+    choices = (Choice(what="precision", chosen="float32", reason="asked for"),)
+    monkeypatch.setattr("fieldmark.training.settling.choose_pace", lambda *_: (Pace(), choices))
+
+
 @pytest.fixture
 def pictures(make_photos: MakePhotos) -> Pictures:
     pixels_MHWC, labels_M = make_photos(33, noise=250.0)
@@ -55,6 +69,7 @@ def pictures(make_photos: MakePhotos) -> Pictures:
         pixels_MHWC=pixels_MHWC,
         labels_M=labels_M,
         rows=SPLITS,
+        paths=[f"photo-{row:02d}.png" for row in range(33)],
     )
 
 
@@ -86,13 +101,17 @@ def finetune(
     progress: SilentProgress | None = None,
     **config: Any,
 ) -> Outcome:
-    return train_all(
+    """Train every weight from random ones."""
+    return train_network(
         classifier,
         pictures,
-        config=TrainConfig(**{"epochs": 2, "batch_size": 5, **config}),
-        optim=OptimConfig(lr=1e-2),
-        augmentation=AugmentConfig(policy="flip"),
-        autocast=None,
+        None,
+        configs=Configs(
+            train=TrainConfig(**{"epochs": 2, "batch_size": 5, "precision": "float32", **config}),
+            optim=OptimConfig(lr=1e-2),
+            augment=AugmentConfig(policy="flip"),
+            probe=ProbeConfig(),
+        ),
         device=CPU,
         progress=progress or SilentProgress(),
     )
@@ -103,6 +122,12 @@ def test_a_split_is_its_rows_and_their_labels(pictures: Pictures) -> None:
     assert photos.rows_N.tolist() == [3, 4, 5, 6, 7, 8]
     assert photos.labels_N.tolist() == [0, 1, 2, 0, 1, 2]
     assert photos.pixels_MHWC is pictures.pixels_MHWC
+    assert photos.paths == [f"photo-{row:02d}.png" for row in range(3, 9)]
+
+
+def test_photos_need_no_names(pictures: Pictures) -> None:
+    nameless = Pictures(pixels_MHWC=pictures.pixels_MHWC, labels_M=pictures.labels_M, rows=SPLITS)
+    assert nameless.of_split("validation").paths == ()
 
 
 def test_validation_logits_come_from_the_head_that_did_not_see_them(
@@ -125,7 +150,8 @@ def test_validation_logits_come_from_the_head_that_did_not_see_them(
     right_N = outcome.logits_MC[validation_N].argmax(1) == pictures.labels_M[validation_N]
     assert right_N.mean() == outcome.probe.chosen.val_accuracy
     assert outcome.logits_MC.dtype == np.float32
-    assert outcome.history == ()
+    assert outcome.fitted is None
+    assert outcome.range_test is None
 
 
 def test_the_classifier_is_left_with_the_head_refitted_on_both(
@@ -196,14 +222,18 @@ def test_training_every_weight_gives_the_trained_networks_logits(
     assert not torch.equal(first, before)
     logits_MC = Predictor(classifier, device=CPU).logits(pictures.pixels_MHWC)
     np.testing.assert_array_equal(outcome.logits_MC, logits_MC, strict=True)
-    assert [epoch.epoch for epoch in outcome.history] == [1, 2]
+    assert outcome.fitted is not None
+    history = outcome.fitted.history
+    assert [epoch.epoch for epoch in history] == [1, 2]
     assert outcome.probe is None
     validation_N = SPLITS["validation"]
     right_N = logits_MC[validation_N].argmax(1) == pictures.labels_M[validation_N]
-    assert outcome.history[-1].val_accuracy == right_N.mean()
-    assert progress.stages == ["Training", "Prediction"]
-    assert progress.totals == progress.done == [2 * 15, 33]
-    assert progress.summaries[0].startswith("2 epochs, train loss ")
+    assert history[-1].val_accuracy == right_N.mean()
+    assert progress.stages == ["Preparation", "Training", "Prediction"]
+    assert progress.totals == [None, 2 * 15, 33]
+    assert progress.summaries[0] == "precision float32"
+    assert progress.summaries[1].startswith("2 epochs, train loss ")
+    assert progress.done[2] == 33
 
 
 @pytest.mark.parametrize("also_pixels", [False, True])
@@ -215,4 +245,7 @@ def test_training_every_weight_learns_nothing_from_the_test_split(
     second = finetune(other, with_test_split_spoiled(pictures, also_pixels=also_pixels))
     theirs = other.network.state_dict()
     assert all(torch.equal(v, theirs[name]) for name, v in one.network.state_dict().items())
-    assert [e.val_loss for e in first.history] == [e.val_loss for e in second.history]
+    assert first.fitted is not None
+    assert second.fitted is not None
+    losses = [[e.val_loss for e in each.history] for each in (first.fitted, second.fitted)]
+    assert losses[0] == losses[1]

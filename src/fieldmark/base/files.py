@@ -17,6 +17,9 @@ from typing import Any
 
 HASH_BLOCK_BYTES = 1 << 20
 
+TEMPORARY = ".fieldmark-*.tmp"
+"""What files are called while they are written; one that stays is of a process that was killed."""
+
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Write `content` to `path` atomically; missing folders above it are made.
@@ -25,21 +28,25 @@ def write_bytes(path: Path, content: bytes) -> None:
 
     Raises:
         OSError: The folder cannot be written to; an older file at `path` is left as it was.
+            Its `filename` is `path`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     # Not `tempfile`: its files are private to their owner, and undoing that needs the process's
     # umask, which cannot be read without changing it for every other thread.
-    temporary = path.parent / f".fieldmark-{secrets.token_hex(8)}.tmp"
+    temporary = path.parent / TEMPORARY.replace("*", secrets.token_hex(8))
     try:
         with temporary.open("xb") as stream:
             stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
         temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError):  # writing to a full disk does not say which file it was
+            error.filename, error.filename2 = str(path), None
         raise
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
 def write_text(path: Path, content: str) -> None:
@@ -86,7 +93,7 @@ class _LineEnds(io.StringIO):
         return super().write(row.removesuffix("\r\n") + "\n")
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Make the rename itself durable, where the system can: some shares and folders refuse it."""
     if os.name != "posix":
         return

@@ -1,28 +1,24 @@
-"""The run folder: where a run keeps everything, and the record of how it was made.
+"""The run folder: where a run keeps everything, and where one may be made.
 
-In: a path. Out: the paths within it, and `run.json` with command, versions, device and outcome.
-Not covered: what the other files say; each is written and read by the module that owns it.
+In: a path. Out: the paths within it, a new folder, and what its `run.json` says.
+Not covered: writing `run.json` (`run_record`), and what the other files say; each is written and
+read by the module that owns it.
 """
 
 import json
-import os
-import platform
-import sys
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from fieldmark._version import __version__
 from fieldmark.base.errors import FieldmarkError, RunError
-from fieldmark.base.files import write_json
+from fieldmark.base.files import TEMPORARY
 
 SCHEMA_VERSION = 1
-RECORDED_PACKAGES = ("torch", "torchvision", "timm", "numpy", "pillow", "scikit-learn")
+LOCK = "lock"
+RUNS_FOLDER = "runs"
+"""Where runs are that nobody names a place for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,85 +112,35 @@ class RunFolder:
         """What a resumed run needs."""
         return self.path / "checkpoints"
 
+    @property
+    def lock(self) -> Path:
+        """Held by the process that trains."""
+        return self.path / LOCK
 
-@dataclass(slots=True)
-class RunRecord:
-    """The content of `run.json` while a run goes on; `save` writes it as it stands."""
+    @property
+    def events_jsonl(self) -> Path:
+        """What happened while it trained, an event a line."""
+        return self.path / "events.jsonl"
 
-    folder: RunFolder
-    command: str
-    photos: Path
-    values: dict[str, Any] = field(default_factory=dict)
-    warnings: list[str] = field(default_factory=list)
-    stages: list[dict[str, Any]] = field(default_factory=list)
-    status: str = "running"
-    error: str | None = None
-    started: datetime = field(default_factory=lambda: datetime.now(UTC))
-    ended: datetime | None = None
-    _clock_s: float = field(default_factory=time.monotonic)
-    _seconds: float = 0.0
-    _peak_memory_mib: int | None = None
+    @property
+    def live_html(self) -> Path:
+        """How training goes, while it goes on."""
+        return self.path / "training.html"
 
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Time a stage of the run and record it, also when it fails."""
-        began_s = time.monotonic()
-        try:
-            yield
-        finally:
-            seconds = round(time.monotonic() - began_s, 2)
-            self.stages.append({"name": name, "seconds": seconds})
+    @property
+    def lr_range_csv(self) -> Path:
+        """The loss at each learning rate of the range test."""
+        return self.path / "lr_range.csv"
 
-    def save(self) -> None:
-        """Write `run.json` atomically.
+    @property
+    def augmentation_png(self) -> Path:
+        """Training photos as they are, and as the network saw them."""
+        return self.path / "augmentation.png"
 
-        The first time that the run is no longer running is its end: the report, written after
-        it, tells the same time and memory as the record does for good.
-        """
-        if self.ended is None:
-            self._peak_memory_mib = peak_memory_mib()
-            self._seconds = round(time.monotonic() - self._clock_s, 2)
-            self.ended = None if self.status == "running" else datetime.now(UTC)
-        write_json(
-            self.folder.run_json,
-            {
-                "schema_version": SCHEMA_VERSION,
-                "fieldmark_version": __version__,
-                "command": self.command,
-                "photos": str(self.photos),
-                "status": self.status,
-                "started": self.started.isoformat(),
-                "ended": self.ended.isoformat() if self.ended else None,
-                "seconds": self._seconds,
-                "stages": self.stages,
-                "versions": _versions(),
-                **self.values,
-                "warnings": self.warnings,
-                "peak_memory_mib": self._peak_memory_mib,
-                "error": self.error,
-            },
-        )
-
-
-@contextmanager
-def recorded_run(folder: RunFolder, *, command: str, photos: Path) -> Iterator[RunRecord]:
-    """Keep `run.json` true from start to end: finished, failed or interrupted, and why."""
-    record = RunRecord(folder=folder, command=command, photos=photos)
-    record.save()
-    try:
-        yield record
-    except KeyboardInterrupt:
-        record.status, record.error = "interrupted", "interrupted from the keyboard"
-        raise
-    except BaseException as error:
-        record.status = "failed"
-        expected = isinstance(error, FieldmarkError)
-        record.error = str(error) if expected else f"{type(error).__name__}: {error}"
-        raise
-    else:
-        record.status = "finished"
-    finally:
-        record.save()
+    @property
+    def tensorboard_dir(self) -> Path:
+        """Event files for TensorBoard."""
+        return self.path / "tensorboard"
 
 
 def create_run_folder(path: Path) -> RunFolder:
@@ -207,20 +153,53 @@ def create_run_folder(path: Path) -> RunFolder:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise RunError(
-            f"Cannot create the folder {path}: {error.strerror}. Choose another --out."
-        ) from error
+        raise _cannot_create(path, error) from error
     return RunFolder(path)
+
+
+def create_next_run_folder(parent: Path, *, stem: str = "run") -> RunFolder:
+    """Create the folder `next_run_path`; of several processes at once each gets its own.
+
+    Raises:
+        RunError: it cannot be created.
+    """
+    while True:
+        path = next_run_path(parent, stem=stem)
+        try:
+            parent.mkdir(parents=True, exist_ok=True)
+            path.mkdir()
+        except FileExistsError as error:
+            if not path.exists():  # it is the parent that is a file
+                raise RunError(f"Cannot write into {parent}: it is a file.") from error
+        except OSError as error:
+            raise _cannot_create(path, error) from error
+        else:
+            return RunFolder(path)
+
+
+def _cannot_create(path: Path, error: OSError) -> RunError:
+    return RunError(f"Cannot create the folder {path}: {error.strerror}. Choose another --out.")
+
+
+def clear_leftovers(folder: RunFolder) -> None:
+    """Remove what a process that was killed left of files half written; to be called locked."""
+    for pattern in (TEMPORARY, f"*/{TEMPORARY}"):
+        for path in folder.path.glob(pattern):
+            path.unlink(missing_ok=True)
 
 
 def require_free(path: Path) -> None:
     """Refuse a path where something already is; nothing is created.
 
+    The lock, and files half written, of a run that was killed before it had anything are nothing.
+
     Raises:
         RunError: `path` is a file, or a folder that already holds something.
     """
     try:
-        holds_something = path.is_dir() and any(path.iterdir())
+        holds_something = path.is_dir() and bool(
+            {*path.iterdir()} - {path / LOCK, *path.glob(TEMPORARY)}
+        )
     except OSError as error:
         raise RunError(
             f"The folder {path} cannot be read: {error.strerror}. Choose another --out."
@@ -240,12 +219,21 @@ def require_place(path: Path, *, photos: Path) -> None:
     Raises:
         RunError: as it says.
     """
+    require_outside(path, photos=photos)
+    require_free(path)
+
+
+def require_outside(path: Path, *, photos: Path) -> None:
+    """Refuse a path to write to that lies within the folder of photos.
+
+    Raises:
+        RunError: as it says.
+    """
     if path.resolve().is_relative_to(photos.resolve()):
         raise RunError(
             f"The output {path} would lie inside the folder of photos {photos}, which is never "
             "written to. Choose another --out."
         )
-    require_free(path)
 
 
 def next_run_path(parent: Path, *, stem: str = "run") -> Path:
@@ -276,6 +264,17 @@ def read_run_json(folder: RunFolder) -> Mapping[str, Any]:
     return dict(content)
 
 
+def has_finished(folder: RunFolder) -> bool:
+    """Tell whether a run came to its end, the report included, which is the last that it writes.
+
+    Raises:
+        RunError: `run.json` cannot be read.
+    """
+    if not (folder.run_json.exists() and folder.report_html.exists()):
+        return False
+    return read_run_json(folder).get("status") == "finished"
+
+
 def _runs_within(folder: Path) -> str:
     runs = sorted(file.parent for file in folder.glob("*/run.json"))
     if runs:
@@ -303,34 +302,3 @@ def check_schema(
             f"{what} has schema version {found}; this Fieldmark ({__version__}) reads up to "
             f"{newest}. Install a newer Fieldmark."
         )
-
-
-def recorded_call(verb: str, *given: object, **named: object) -> str:
-    """Return a call from Python for `run.json`, without the arguments that were left out."""
-    positional = [repr(str(value)) for value in given]
-    keywords = [
-        f"{name}={str(value)!r}" if isinstance(value, Path) else f"{name}={value!r}"
-        for name, value in named.items()
-        if value not in (None, [])
-    ]
-    return f"fieldmark.{verb}({', '.join(positional + keywords)})"
-
-
-def peak_memory_mib() -> int | None:
-    """Return the most memory this process has held so far, in MiB, or None where unknown."""
-    if os.name != "posix":
-        return None
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return int(peak / (1 << 20 if sys.platform == "darwin" else 1 << 10))
-
-
-def _versions() -> dict[str, str]:
-    versions = {"python": platform.python_version(), "platform": platform.platform()}
-    for package in RECORDED_PACKAGES:
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return versions

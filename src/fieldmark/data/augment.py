@@ -9,13 +9,15 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from fieldmark.base.errors import RecipeError, nearest_spelling
+from fieldmark.data.views import NUM_VIEWS
 
 if TYPE_CHECKING:
     import torch
 
-Policy = Literal["none", "flip", "flip-rotate", "standard"]
+Policy = Literal["none", "flip", "flip-rotate", "standard", "trivial"]
 """none: nothing. flip: left to right, half of the time. flip-rotate: that, and turned a little.
-standard: flip, a random part of the photo at full size, mild changes of colour."""
+standard: flip, a random part of the photo at full size, mild changes of colour. trivial: flip, and
+one change a photo, of any kind and strength (see `trivial`)."""
 
 ROTATE_TURNS = 0.1
 """Of the policy flip-rotate: up to 36 degrees either way, as Keras' tutorials have it."""
@@ -24,6 +26,9 @@ CROP_SCALE = (0.5, 1.0)
 with the few photos of a small dataset that cuts the object out too often."""
 COLOUR = 0.2
 """Of the policy standard: brightness, contrast and saturation by up to a fifth either way."""
+MAX_ALPHA = 10.0
+"""Of the Beta distributions of mixing: above this, all shares are near a half, which is of no use;
+the papers use 0.1 to 1 (Zhang et al. 2018, section 3; Yun et al. 2019, section 4)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +36,7 @@ class AugmentConfig:
     """What may be changed; None takes it from the policy."""
 
     policy: Policy = "flip"
-    """none, flip, flip-rotate or standard."""
+    """none, flip, flip-rotate, standard or trivial."""
     flip_horizontal: bool | None = None
     """Mirror half of the photos left to right."""
     flip_vertical: bool | None = None
@@ -42,6 +47,17 @@ class AugmentConfig:
     """Show a part with this share of the area: (least, most) or least alone, in (0, 1]."""
     colour: float | None = None
     """Change brightness, contrast and saturation each by up to this factor either way, 0 to 1."""
+    translate: float | None = None
+    """Move by up to this share of the side either way, across and down, 0 to 0.5."""
+    erase: float | None = None
+    """Probability that a rectangle of a photo is filled with noise, 0 to 1 (see `erasing`)."""
+    mixup: float = 0.0
+    """Alpha of the Beta distribution by which two photos are laid over each other, 0 to 10; 0 is
+    off (see `mixing`)."""
+    cutmix: float = 0.0
+    """The same for a rectangle of one photo put into the other, 0 to 10; 0 is off."""
+    test_views: int = 1
+    """Views of each photo to average over after training: 1, 2, 4 or 8 (see `views`)."""
 
     def __post_init__(self) -> None:
         if self.policy not in get_args(Policy):
@@ -55,6 +71,11 @@ class AugmentConfig:
                 raise RecipeError(f"augment.{name} is {value!r}: give true or false.")
         _check_number(self.rotate_turns, name="rotate_turns", high=0.5)
         _check_number(self.colour, name="colour", high=1.0)
+        _check_number(self.translate, name="translate", high=0.5)
+        _check_number(self.erase, name="erase", high=1.0)
+        _check_alpha(self.mixup, name="mixup")
+        _check_alpha(self.cutmix, name="cutmix")
+        _check_views(self.test_views)
         _check_scale(self.crop_scale)
 
     def resolved(self) -> "AugmentConfig":
@@ -67,6 +88,8 @@ class AugmentConfig:
             rotate_turns=changes.rotate_turns,
             crop_scale=changes.crop_scale,
             colour=changes.colour,
+            translate=changes.translate,
+            erase=changes.erase,
         )
 
 
@@ -79,11 +102,15 @@ class Changes:
     rotate_turns: float
     crop_scale: tuple[float, float]
     colour: float
+    translate: float = 0.0
+    erase: float = 0.0
+    one_of_all: bool = False
+    """Whether one change of any kind comes on top (see `trivial`)."""
 
     @property
     def resamples(self) -> bool:
-        """Whether pixels come to lie between others, so that values must be interpolated."""
-        return self.rotate_turns > 0 or self.crop_scale[0] < 1
+        """Whether pixels of every photo come to lie between others, and must be interpolated."""
+        return self.rotate_turns > 0 or self.crop_scale[0] < 1 or self.translate > 0
 
 
 def changes_of(config: AugmentConfig) -> Changes:
@@ -103,6 +130,9 @@ def changes_of(config: AugmentConfig) -> Changes:
         rotate_turns=float(turns),
         crop_scale=(float(scale), 1.0) if isinstance(scale, float | int) else _pair(scale),
         colour=float(colour),
+        translate=float(config.translate or 0.0),
+        erase=float(config.erase or 0.0),
+        one_of_all=config.policy == "trivial",
     )
 
 
@@ -122,18 +152,35 @@ def augment(
         On the scale of 0 to 255. uint8 stays uint8 where only flips were done, and becomes float32
         otherwise; floating point keeps its type.
     """
-    from fieldmark.data.warp import Draws, mirror, recolour, warp
+    from fieldmark.data.apply import apply
+    from fieldmark.data.draws import NOISE, Draws, child
+    from fieldmark.data.erasing import erase
 
     changes = changes_of(config)
     draws = Draws.sample(len(images_NCHW), generator=generator)
-    change_shape = warp if changes.resamples else mirror
-    changed_NCHW = change_shape(images_NCHW, changes, draws)
-    return recolour(changed_NCHW, changes, draws) if changes.colour > 0 else changed_NCHW
+    changed_NCHW = apply(images_NCHW, changes, draws)
+    if changes.erase > 0:
+        noise = child(generator, NOISE)
+        changed_NCHW = erase(changed_NCHW, draws, probability=changes.erase, generator=noise)
+    return changed_NCHW
 
 
 def _check_number(value: object, *, name: str, high: float) -> None:
     if value is not None and not _is_within(value, low=0.0, high=high):
         raise RecipeError(f"augment.{name} is {value!r}: give a number from 0 to {high:g}.")
+
+
+def _check_alpha(value: object, *, name: str) -> None:
+    if not _is_within(value, low=0.0, high=MAX_ALPHA):
+        raise RecipeError(
+            f"augment.{name} is {value!r}: give a number from 0 to {MAX_ALPHA:g}; 0 is off."
+        )
+
+
+def _check_views(value: object) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value not in NUM_VIEWS:
+        allowed = ", ".join(map(str, NUM_VIEWS))
+        raise RecipeError(f"augment.test_views is {value!r}: give one of {allowed}.")
 
 
 def _check_scale(value: object) -> None:

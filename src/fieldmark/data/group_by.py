@@ -35,10 +35,8 @@ def read_groups(spec: str, catalog: Catalog) -> dict[str, str]:
             missing, a line of it is not valid or lists a photo that is not there, or all photos
             fall into one group.
     """
-    named = _TABLE.fullmatch(spec)
-    if named:
-        path = Path(named["file"]).expanduser()
-        groups = _from_table(path, column=named["column"], catalog=catalog)
+    if table := table_of(spec):
+        groups = _from_table(table[0], column=table[1], catalog=catalog)
     else:
         groups = _from_expression(_compiled(spec), catalog=catalog)
     paths = {row.path for row in catalog.usable}
@@ -53,10 +51,16 @@ def check_group_by(spec: str) -> None:
     Raises:
         SplitError: the expression is not valid, or the CSV or its column is missing.
     """
-    if named := _TABLE.fullmatch(spec):
-        _read_table(Path(named["file"]).expanduser(), column=named["column"])
+    if table := table_of(spec):
+        _read_table(table[0], column=table[1])
     else:
         _compiled(spec)
+
+
+def table_of(spec: str) -> tuple[Path, str] | None:
+    """Return the CSV and the column that a specification names, or None where it is no table."""
+    named = _TABLE.fullmatch(spec)
+    return (Path(named["file"]).expanduser(), named["column"]) if named else None
 
 
 def note_groups(catalog: Catalog, groups: Mapping[str, str]) -> list[str]:

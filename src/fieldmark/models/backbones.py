@@ -6,7 +6,6 @@ Not covered: reading weight files (see `weights`), what features are (see `extra
 (see `classifier`).
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,13 +15,24 @@ import timm
 
 from fieldmark.base.errors import RecipeError, WeightsError, nearest_spelling
 from fieldmark.models.extractor import FeatureExtractor
+from fieldmark.models.heads import HEADS
 from fieldmark.models.randomness import seeded
-from fieldmark.models.weights import WeightsFile, load_into, locate_on_hub, weights_file
+from fieldmark.models.weights import (
+    WeightsFile,
+    load_into,
+    locate_on_hub,
+    read_folder_config,
+    table_of,
+    weights_file,
+)
 
 DEFAULT_BACKBONE = "resnet50"
 DEFAULT_SIZE_PX = 224
 NO_CLASSIFIER = {"num_classes": 0}
 """timm's way of asking for a network without its classifier: pooled features come out."""
+UNPOOLED = {"global_pool": ""}
+"""timm's way of asking for the maps as they are before pooling."""
+CHOICES = {"head": HEADS, "precision": ("auto", "float32", "bfloat16")}
 RESERVED_ARGS = (
     "num_classes",
     "in_chans",
@@ -47,20 +57,29 @@ class ModelConfig:
     weights: str = "auto"
     """"auto" (timm's pretrained weights), "none" (random), a folder, or a .safetensors file."""
     head: str = "linear"
-    """"linear": one dense layer on pooled features."""
+    """"linear": one dense layer on pooled features; "flatten": one on the unpooled maps; "cosine":
+    the angle to one direction a class, which is learned by training, not by the probe."""
     stages: int = 0
     """How many stages from the end stand beside the last features, pooled: 0 to 3."""
     feature_power: float = 1.0
     """Each feature x becomes sign(x) |x|^power; 0.5 evens out features that are mostly near 0."""
+    precision: str = "auto"
+    """"auto", "float32" or "bfloat16": in what the network predicts; "auto" is measured."""
     backbone_args: Mapping[str, Any] = field(default_factory=dict)
     """Arguments handed to timm's constructor of the backbone, such as its widths."""
 
     def __post_init__(self) -> None:
         """Check ranges."""
-        if self.head != "linear":
-            raise RecipeError(f"model.head is '{self.head}'; allowed: linear.")
+        for name, allowed in CHOICES.items():
+            if (value := getattr(self, name)) not in allowed:
+                raise RecipeError(f"model.{name} is '{value}'; allowed: {', '.join(allowed)}.")
         if not 0 <= self.stages <= 3:
             raise RecipeError(f"model.stages is {self.stages}; allowed: 0 to 3.")
+        if self.head == "flatten" and self.stages:
+            raise RecipeError(
+                f"model.head 'flatten' takes unpooled maps, and model.stages {self.stages} adds "
+                "pooled ones. Set model.stages to 0, or model.head to linear."
+            )
         if not 0 < self.feature_power <= 1:
             raise RecipeError(
                 f"model.feature_power is {self.feature_power}; allowed: over 0, up to 1."
@@ -76,6 +95,7 @@ class BackboneSpec:
     args: Mapping[str, Any]
     stages: int
     feature_power: float
+    head: str
     weights: WeightsFile | None
     size_px: int
     interpolation: str
@@ -112,7 +132,12 @@ def build_backbone(spec: BackboneSpec, *, seed: int) -> FeatureExtractor:
         WeightsError: the file does not cover the backbone exactly.
     """
     extractor = create_extractor(
-        spec.name, args=spec.args, stages=spec.stages, power=spec.feature_power, seed=seed
+        spec.name,
+        args=spec.args,
+        stages=spec.stages,
+        power=spec.feature_power,
+        flatten=spec.head == "flatten",
+        seed=seed,
     )
     if spec.weights is not None:
         load_into(
@@ -125,28 +150,37 @@ def build_backbone(spec: BackboneSpec, *, seed: int) -> FeatureExtractor:
 
 
 def create_extractor(
-    name: str, *, args: Mapping[str, Any], stages: int, power: float, seed: int = 0
+    name: str,
+    *,
+    args: Mapping[str, Any],
+    stages: int,
+    power: float,
+    flatten: bool = False,
+    seed: int = 0,
 ) -> FeatureExtractor:
     """Build a backbone with random weights, drawn with `seed`.
 
     Raises:
-        RecipeError: timm knows no such backbone, or refuses the arguments.
+        RecipeError: timm knows no such backbone, or refuses the arguments, or to leave out the
+            pooling where `flatten` is asked for.
     """
     _pretrained_config(name)
     _check_args(args)
+    settled = {**NO_CLASSIFIER, **UNPOOLED} if flatten else NO_CLASSIFIER
     try:
         with seeded(seed):
-            backbone = timm.create_model(name, pretrained=False, **{**args, **NO_CLASSIFIER})
+            backbone = timm.create_model(name, pretrained=False, **{**args, **settled})
     except Exception as error:  # a constructor may raise anything on arguments that do not suit
+        unpooled = " without its pooling, as model.head 'flatten' asks," if flatten else ""
         raise RecipeError(
-            f"The backbone '{name}' cannot be built with model.backbone_args {dict(args)}: "
-            f"{str(error).rstrip('.')}."
+            f"The backbone '{name}' cannot be built{unpooled} with model.backbone_args "
+            f"{dict(args)}: {str(error).rstrip('.')}."
         ) from error
     if stages and not hasattr(backbone, "forward_intermediates"):
         raise RecipeError(
             f"The backbone '{name}' does not give its stages' outputs; set model.stages to 0."
         )
-    return FeatureExtractor(backbone, stages=stages, power=power)
+    return FeatureExtractor(backbone, stages=stages, power=power, flatten=flatten)
 
 
 def _asked_name(config: ModelConfig) -> str:
@@ -170,13 +204,13 @@ def _spec_from_hub(config: ModelConfig) -> BackboneSpec:
 
 def _spec_from_folder(config: ModelConfig, folder: Path) -> BackboneSpec:
     path = folder / "config.json"
-    content = _read_folder_config(path)
+    content = read_folder_config(path)
     name = content["architecture"]
-    args = dict(_table(content, "model_args", path=path))
+    args = dict(table_of(content, "model_args", path=path))
     # The classifier of the file is left aside, whatever the number of its classes.
     args.pop("num_classes", None)
     try:
-        pretrained = {**_pretrained_config(name), **_table(content, "pretrained_cfg", path=path)}
+        pretrained = {**_pretrained_config(name), **table_of(content, "pretrained_cfg", path=path)}
         _check_args(args)
     except RecipeError as error:
         raise WeightsError(f"{path} describes no backbone that can be used: {error}") from error
@@ -193,28 +227,6 @@ def _spec_from_folder(config: ModelConfig, folder: Path) -> BackboneSpec:
         args={**args, **config.backbone_args},
         reason=f"named by {path}",
     )
-
-
-def _read_folder_config(path: Path) -> Mapping[str, Any]:
-    try:
-        content = json.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        raise WeightsError(
-            f"{path.parent} has no config.json, so it is not a weights folder in timm's form "
-            "(config.json and model.safetensors). Give such a folder or a .safetensors file."
-        ) from None
-    except (OSError, ValueError) as error:
-        raise WeightsError(f"{path} cannot be read as JSON: {error}.") from error
-    if not isinstance(content, dict) or not isinstance(content.get("architecture"), str):
-        raise WeightsError(f"{path} names no architecture, so the backbone is not known.")
-    return content
-
-
-def _table(content: Mapping[str, Any], key: str, *, path: Path) -> Mapping[str, Any]:
-    values = content.get(key) or {}
-    if not isinstance(values, Mapping):
-        raise WeightsError(f"In {path}, {key} must be a table of names and values.")
-    return values
 
 
 def _spec(
@@ -238,6 +250,7 @@ def _spec(
         args=dict(config.backbone_args if args is None else args),
         stages=config.stages,
         feature_power=config.feature_power,
+        head=config.head,
         weights=weights,
         size_px=size_px,
         interpolation=str(pretrained.get("interpolation") or "bicubic"),

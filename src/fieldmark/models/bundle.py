@@ -6,19 +6,24 @@ Not covered: export to other formats.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from fieldmark._version import __version__
 from fieldmark.base.errors import BundleError, RecipeError
 from fieldmark.base.files import sha256_of, write_bytes, write_json
 from fieldmark.base.run_folder import check_schema
 from fieldmark.data.preprocess import Preprocess
+from fieldmark.data.views import NUM_VIEWS
 from fieldmark.models.backbones import create_extractor
 from fieldmark.models.classifier import PRECISIONS, Architecture, Classifier, Network
+from fieldmark.models.heads import HEADS
 
-SCHEMA_VERSION = 1
+Value = TypeVar("Value")
+
+SCHEMA_VERSION = 2
+"""2: heads other than linear, and views. Bundles of version 1 have one view and a linear head."""
 WEIGHTS, DESCRIPTION, MANIFEST = "model.safetensors", "model.json", "MANIFEST.json"
 
 
@@ -72,7 +77,11 @@ def _description(classifier: Classifier, data_digest: str) -> Mapping[str, Any]:
             "stages": architecture.stages,
             "feature_power": architecture.feature_power,
             "precision": architecture.precision,
-            "head": {"kind": "linear", "num_features": classifier.network.head.in_features},
+            "views": architecture.views,
+            "head": {
+                "kind": architecture.head,
+                "num_features": classifier.network.head.in_features,
+            },
         },
         "preprocess": classifier.preprocess.to_json(),
         "classes": list(classifier.classes),
@@ -83,14 +92,14 @@ def _description(classifier: Classifier, data_digest: str) -> Mapping[str, Any]:
 
 def _from_description(content: Mapping[str, Any]) -> Classifier:
     described = content["architecture"]
-    if described["precision"] not in PRECISIONS:
-        raise ValueError(f"precision is {described['precision']!r}")
     architecture = Architecture(
         backbone=described["backbone"],
         backbone_args=described["backbone_args"],
         stages=described["stages"],
         feature_power=described["feature_power"],
-        precision=described["precision"],
+        precision=_known(described["precision"], PRECISIONS, name="precision"),
+        head=_known(described["head"]["kind"], HEADS, name="head.kind"),
+        views=_known(described.get("views", 1), NUM_VIEWS, name="views"),
     )
     classes = tuple(str(name) for name in content["classes"])
     extractor = create_extractor(
@@ -98,13 +107,24 @@ def _from_description(content: Mapping[str, Any]) -> Classifier:
         args=architecture.backbone_args,
         stages=architecture.stages,
         power=architecture.feature_power,
+        flatten=architecture.head == "flatten",
     )
-    width = int(described["head"]["num_features"])
-    network = Network(extractor, num_features=width, num_classes=len(classes))
+    network = Network(
+        extractor,
+        num_features=int(described["head"]["num_features"]),
+        num_classes=len(classes),
+        head=architecture.head,
+    )
     preprocess = Preprocess.from_json(content["preprocess"])
     return Classifier(
         network=network, architecture=architecture, preprocess=preprocess, classes=classes
     )
+
+
+def _known(value: Value, allowed: Collection[Value], *, name: str) -> Value:
+    if value not in allowed:
+        raise ValueError(f"{name} is {value!r}")
+    return value
 
 
 def _verify(folder: Path) -> None:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from fieldmark.data.preprocess import Preprocess
 from fieldmark.models.extractor import FeatureExtractor, num_features
+from fieldmark.models.heads import build_head
 
 HEAD_STD = 0.01
 """Of a new head's weights, as Krizhevsky et al. 2012 (section 5) start theirs."""
@@ -32,21 +33,29 @@ class Architecture:
     feature_power: float
     precision: str
     """"float32" or "bfloat16": in what the network computes when it predicts."""
+    head: str = "linear"
+    """One of `heads.HEADS`."""
+    views: int = 1
+    """How many views of each photo are averaged when it predicts (see `data.views`)."""
 
 
 class Network(nn.Module):
-    """Features and the linear head on top of them; takes normalised images, gives logits.
+    """Features and the head on top of them; takes normalised images, gives logits.
 
     The head is all zeros until it is given weights.
     """
 
-    def __init__(self, extractor: FeatureExtractor, *, num_features: int, num_classes: int) -> None:
+    def __init__(
+        self,
+        extractor: FeatureExtractor,
+        *,
+        num_features: int,
+        num_classes: int,
+        head: str = "linear",
+    ) -> None:
         super().__init__()
         self.extractor = extractor
-        # A Linear draws its start from the global generator, even if it is replaced at once.
-        self.head = nn.Linear(num_features, num_classes, device="meta").to_empty(device="cpu")
-        nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)
+        self.head = build_head(head, num_features=num_features, num_classes=num_classes)
 
     def forward(self, images_NCHW: Tensor) -> Tensor:
         """Return logits_NC of normalised images."""
@@ -74,13 +83,16 @@ def new_classifier(
     """Put a fresh head on a backbone.
 
     The head's weights are drawn from a normal distribution of standard deviation `HEAD_STD` with
-    `generator`, its biases are zero, so that a new classifier starts close to indifferent.
+    `generator`, its biases are zero, so that a new classifier starts close to indifferent. Of a
+    cosine head's weights only the direction counts, which is then a random one for each class.
 
     Raises:
         RecipeError: the backbone does not take photos of the size that `preprocess` gives.
     """
     width = num_features(extractor, size_px=preprocess.size_px)
-    network = Network(extractor, num_features=width, num_classes=len(classes))
+    network = Network(
+        extractor, num_features=width, num_classes=len(classes), head=architecture.head
+    )
     nn.init.normal_(network.head.weight, std=HEAD_STD, generator=generator)
     return Classifier(
         network=network, architecture=architecture, preprocess=preprocess, classes=classes

@@ -2,11 +2,14 @@
 
 In: a `Predictor`, pixels and each photo's SHA-256. Out: `CachedFeatures`.
 They are kept by what they derive from (the weights, the preprocessing, the arithmetic), photo by
-photo, so that a changed recipe or a grown folder computes only what is new.
+photo, so that a changed recipe or a grown folder computes only what is new; and while they are
+computed, so that what was stopped goes on where it was.
 """
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -26,6 +29,10 @@ CACHE_VERSION = 1
 COMPUTED_BY = ("torch", "timm", "pillow")
 """Packages of which another version may give other features of the same photo."""
 CHECKSUM = "sha256_of_content"
+KEEP_EVERY_S = 30.0
+"""How often what is new is written; a killed process loses this much."""
+MAX_SHARE_OF_WRITING = 0.05
+"""Of the time in all: a large cache is written less often, since each time the whole of it is."""
 
 # Legend for shape suffixes: M photos in store, N photos wanted, F features.
 
@@ -49,6 +56,8 @@ def features_key(classifier: Classifier, *, weights_sha256: str, device: torch.d
         "stages": architecture.stages,
         "feature_power": architecture.feature_power,
         "precision": architecture.precision,
+        "flatten": architecture.head == "flatten",
+        "views": architecture.views,
         "preprocess": classifier.preprocess.to_json(),
         "versions": {name: version(name) for name in COMPUTED_BY},
         "device": _arithmetic(device),
@@ -59,10 +68,11 @@ def features_key(classifier: Classifier, *, weights_sha256: str, device: torch.d
 class FeatureCache:
     """The features kept under one key, read once."""
 
-    def __init__(self, key: str) -> None:
+    def __init__(self, key: str, *, clock: Callable[[], float] = time.monotonic) -> None:
         """Read what is kept under `key` (see `features_key`); a damaged file counts as empty."""
         self._path = cache_folder() / "features" / f"{key}.safetensors"
         self._known = _read(self._path)
+        self._clock = clock
 
     def __contains__(self, sha256: object) -> bool:
         return sha256 in self._known
@@ -91,20 +101,44 @@ class FeatureCache:
                 photos whose features are known.
             on_batch: told how many photos are done.
 
-        A cache that cannot be written is done without.
+        What is new is kept every half minute, and when this is stopped by any exception. A cache
+        that cannot be written is done without.
         """
         new = np.array([i for i, sha256 in enumerate(sha256s) if sha256 not in self], np.int64)
         num_reused = len(sha256s) - len(new)
         on_batch(num_reused)
         if len(new):
             rows = new if rows_N is None else rows_N[new]
-            computed = predictor.features(pixels_MHWC, rows_N=rows, on_batch=on_batch)
-            self._known |= {sha256s[i]: row for i, row in zip(new, computed, strict=True)}
-            _write(self._path, self._known)
+            batches = predictor.batches_of_features(pixels_MHWC, rows_N=rows)
+            with closing(batches):
+                self._add(batches, sha256s=[sha256s[i] for i in new], on_batch=on_batch)
         if not sha256s:
             return CachedFeatures(features_NF=predictor.features(pixels_MHWC[:0]), num_reused=0)
         features_NF = np.stack([self._known[sha256] for sha256 in sha256s])
         return CachedFeatures(features_NF=features_NF, num_reused=num_reused)
+
+    def _add(
+        self,
+        batches: Iterable[NDArray[np.float32]],
+        *,
+        sha256s: Sequence[str],
+        on_batch: Callable[[int], None],
+    ) -> None:
+        """Take in features as they come, and write what there is from time to time."""
+        done, wait_s, written_s = 0, KEEP_EVERY_S, self._clock()
+        try:
+            for features_NF in batches:
+                names = sha256s[done : done + len(features_NF)]
+                self._known |= zip(names, features_NF, strict=True)
+                done += len(features_NF)
+                on_batch(len(features_NF))
+                if (began_s := self._clock()) - written_s >= wait_s and done < len(sha256s):
+                    _write(self._path, self._known)
+                    written_s = self._clock()
+                    wait_s = max(KEEP_EVERY_S, (written_s - began_s) / MAX_SHARE_OF_WRITING)
+        finally:
+            if done:
+                _write(self._path, self._known)
 
 
 def _arithmetic(device: torch.device) -> str:

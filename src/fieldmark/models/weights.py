@@ -4,9 +4,11 @@ In: a path, or a repository on the model hub. Out: tensors loaded into a network
 exactly. Not covered: which weights belong to which backbone (see `backbones`).
 """
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -47,6 +49,38 @@ def weights_file(path: Path) -> WeightsFile:
         return WeightsFile(path=path, sha256=sha256_of(path), source=f"weights from {path}")
     except OSError as error:
         raise WeightsError(f"{path} cannot be read: {error.strerror or error}.") from error
+
+
+def read_folder_config(path: Path) -> Mapping[str, Any]:
+    """Return the config.json of a weights folder in timm's form, which names its architecture.
+
+    Raises:
+        WeightsError: there is none, it cannot be read, or names no architecture.
+    """
+    try:
+        content = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise WeightsError(
+            f"{path.parent} has no config.json, so it is not a weights folder in timm's form "
+            "(config.json and model.safetensors). Give such a folder or a .safetensors file."
+        ) from None
+    except (OSError, ValueError) as error:
+        raise WeightsError(f"{path} cannot be read as JSON: {error}.") from error
+    if not isinstance(content, dict) or not isinstance(content.get("architecture"), str):
+        raise WeightsError(f"{path} names no architecture, so the backbone is not known.")
+    return content
+
+
+def table_of(content: Mapping[str, Any], key: str, *, path: Path) -> Mapping[str, Any]:
+    """Return a table of such a file, empty where there is none.
+
+    Raises:
+        WeightsError: it is something other than a table.
+    """
+    values = content.get(key) or {}
+    if not isinstance(values, Mapping):
+        raise WeightsError(f"In {path}, {key} must be a table of names and values.")
+    return values
 
 
 def locate_on_hub(repository: str, *, file_name: str, backbone: str) -> WeightsFile:

@@ -23,9 +23,9 @@ from fieldmark.evaluation.predictions import Predictions, read_predictions
 from fieldmark.report.entries import (
     Block,
     ClassScore,
-    Epoch,
     FileNote,
     Layer,
+    Learning,
     Mistake,
     MixUp,
     Photo,
@@ -33,19 +33,15 @@ from fieldmark.report.entries import (
     RunFacts,
     Score,
     Setting,
-    Strength,
 )
 from fieldmark.report.findings import FindingsContent, findings_content
+from fieldmark.report.learning import read_learning
 from fieldmark.report.network import group_layers, read_layers
 from fieldmark.report.photos import class_counts, samples_of
 from fieldmark.report.run_files import (
-    is_true,
-    number,
     read_json,
-    read_optional_table,
     read_table,
     read_toml,
-    whole,
 )
 from fieldmark.report.scores import class_scores, scores
 from fieldmark.report.shortcuts import ShortcutContent, shortcut_content
@@ -77,8 +73,7 @@ class ReportContent:
     """Whether the run turned photos as their metadata says, so that thumbnails do the same."""
     layers: tuple[Layer, ...]
     blocks: tuple[Block, ...]
-    epochs: tuple[Epoch, ...]
-    strengths: tuple[Strength, ...]
+    learning: Learning
     mistakes: tuple[Mistake, ...]
     num_mistakes: int
     findings: FindingsContent | None
@@ -96,7 +91,8 @@ def read_content(run: Path) -> ReportContent:
         EvaluationError: The evaluation or the predictions are malformed.
     """
     folder = RunFolder(run)
-    facts = _run_facts(read_run_json(folder))
+    record = read_run_json(folder)
+    facts = _run_facts(record)
     evaluation = Evaluation.from_json(read_json(folder.evaluation_json))
     predictions = read_predictions(folder.predictions_csv).of_split(evaluation.split)
     catalog = read_catalog(folder.catalog_csv, root=Path(facts.photos))
@@ -121,8 +117,7 @@ def read_content(run: Path) -> ReportContent:
         turn_upright=resolved.get("data", {}).get("orientation") != "stored",
         layers=layers,
         blocks=group_layers(layers),
-        epochs=_epochs(folder.history_csv),
-        strengths=_strengths(folder.probe_csv),
+        learning=read_learning(folder, facts=record),
         mistakes=mistakes[:MAX_MISTAKES],
         num_mistakes=len(mistakes),
         findings=_findings(audit, rows=catalog.rows, sides=sides) if audit else None,
@@ -174,6 +169,7 @@ def _run_facts(facts: Mapping[str, Any]) -> RunFacts:
         status=str(facts.get("status") or ""),
         error=facts.get("error"),
         started=facts.get("started"),
+        resumed=tuple(map(str, facts.get("resumed") or ())),
         ended=facts.get("ended"),
         seconds=facts.get("seconds"),
         stages=tuple((stage["name"], stage["seconds"]) for stage in facts.get("stages") or ()),
@@ -219,32 +215,4 @@ def _photos(catalog: Catalog, *, splits: Sequence[Mapping[str, str]]) -> Photos:
 def _notes(catalog: Catalog, *, status: str) -> tuple[FileNote, ...]:
     return tuple(
         FileNote(path=row.path, reason=row.reason) for row in catalog.rows if row.status == status
-    )
-
-
-def _epochs(path: Path) -> tuple[Epoch, ...]:
-    return tuple(
-        Epoch(
-            epoch=whole(row, "epoch"),
-            lr=number(row, "lr"),
-            train_loss=number(row, "train_loss"),
-            train_accuracy=number(row, "train_accuracy"),
-            val_loss=number(row, "val_loss"),
-            val_accuracy=number(row, "val_accuracy"),
-        )
-        for row in read_optional_table(path, columns=("epoch",))
-    )
-
-
-def _strengths(path: Path) -> tuple[Strength, ...]:
-    return tuple(
-        Strength(
-            l2=number(row, "l2"),
-            train_loss=number(row, "train_loss"),
-            train_accuracy=number(row, "train_accuracy"),
-            val_loss=number(row, "val_loss"),
-            val_accuracy=number(row, "val_accuracy"),
-            chosen=is_true(row, "chosen"),
-        )
-        for row in read_optional_table(path, columns=("l2", "chosen"))
     )

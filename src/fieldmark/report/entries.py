@@ -3,6 +3,7 @@
 They are filled by `content` and shown by `render`; a terminal can show the same.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,8 @@ class RunFacts:
     status: str
     error: str | None
     started: str | None
+    resumed: tuple[str, ...]
+    """When it went on after it had been interrupted, time by time."""
     ended: str | None
     seconds: float | None
     stages: tuple[tuple[str, float], ...]
@@ -116,7 +119,10 @@ class Block:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Epoch:
-    """One row of the training history; NaN where something was not measured."""
+    """One row of the training history; NaN where something was not measured.
+
+    Losses in nats, accuracy, precision, recall and top-k as shares in 0..1, times in seconds.
+    """
 
     epoch: int
     lr: float
@@ -124,6 +130,16 @@ class Epoch:
     train_accuracy: float
     val_loss: float
     val_accuracy: float
+    train_precision: float = math.nan
+    train_recall: float = math.nan
+    train_top_k: float = math.nan
+    val_precision: float = math.nan
+    val_recall: float = math.nan
+    val_top_k: float = math.nan
+    seconds: float = math.nan
+    images_per_second: float = math.nan
+    data_wait_s: float = math.nan
+    """How much of `seconds` was spent waiting for the next batch."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +152,52 @@ class Strength:
     val_loss: float
     val_accuracy: float
     chosen: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """Something that was settled by measuring, such as the precision, and why it came out so."""
+
+    what: str
+    chosen: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RangeTest:
+    """The loss while the learning rate grew; NaN where it was no number any more."""
+
+    rates: tuple[float, ...]
+    """All over zero."""
+    losses: tuple[float, ...]
+    smoothed: tuple[float, ...]
+    chosen: float | None
+    """The rate that was proposed and taken."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """A picture as a `data:` URI, with its size in pixels."""
+
+    uri: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Learning:
+    """How learning went; empty or None where the run does not say."""
+
+    epochs: tuple[Epoch, ...]
+    strengths: tuple[Strength, ...]
+    kept_epoch: int | None
+    """The epoch whose weights are used."""
+    stopped_early: str
+    """Why training ended before its last epoch, or nothing."""
+    choices: tuple[Choice, ...]
+    range_test: RangeTest | None
+    augmentation: Picture | None
+    """Photos as they are, and below them as the network saw them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ a value that is missing is an error. Nothing here loads a plotting library.
 
 import re
 from collections.abc import Sequence
+from functools import cache
 from itertools import groupby
 from typing import Any
 
@@ -31,7 +32,9 @@ def render_page(template: str, **values: Any) -> str:
     return _environment().get_template(template).render(**values)
 
 
+@cache
 def _environment() -> Environment:
+    """Return the one environment: a page that is written every epoch is compiled once."""
     environment = Environment(
         loader=PackageLoader("fieldmark.report"),
         autoescape=True,
@@ -52,6 +55,7 @@ def _environment() -> Environment:
         by_section=_by_section,
         commands=commands,
         breakable=breakable,
+        clause=wording.clause,
         times=lambda shape: shape.replace("x", "×"),
     )
     environment.globals.update(

@@ -4,17 +4,16 @@ In: a run folder. Out: `report.html` in it, without scripts and without any outs
 Not covered: what it says (`content`, `scores`, `wording`) and its figures (`figures`).
 """
 
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from fieldmark.base.executor import ThreadExecutor
 from fieldmark.base.files import write_text
 from fieldmark.base.run_folder import RunFolder
-from fieldmark.report import figures, wording
+from fieldmark.report import course, curves, figures, wording
 from fieldmark.report.content import ReportContent, read_content
-from fieldmark.report.entries import Epoch, Photo
+from fieldmark.report.entries import Photo
 from fieldmark.report.environment import render_page
 from fieldmark.report.findings import verdict_of
 from fieldmark.report.matrix import confusion_rows
@@ -167,24 +166,14 @@ def _network(content: ReportContent) -> dict[str, Any]:
 
 
 def _curves(content: ReportContent) -> dict[str, Any]:
-    several = len(content.strengths) > 1  # one strength was given, not chosen: no curve to show
+    learning = content.learning
+    several = len(learning.strengths) > 1  # one strength was given, not chosen: no curve to show
     return {
-        "strength_charts": figures.strength_charts(content.strengths) if several else (),
-        "epoch_charts": figures.epoch_charts(content.epochs) if content.epochs else (),
-        "epoch_facts": _epoch_facts(content.epochs),
+        "strength_charts": curves.strength_charts(learning.strengths) if several else (),
+        "range_chart": curves.range_chart(learning.range_test) if learning.range_test else None,
+        "resumptions": course.resumptions(len(content.run.resumed)),
+        **course.course_values(learning.epochs, kept_epoch=learning.kept_epoch),
     }
-
-
-def _epoch_facts(epochs: Sequence[Epoch]) -> list[tuple[str, str]]:
-    facts = [("Epochs", f"{len(epochs):,}")]
-    if measured := [epoch for epoch in epochs if not math.isnan(epoch.val_accuracy)]:
-        best = max(measured, key=lambda epoch: epoch.val_accuracy)
-        text = f"{wording.percent(best.val_accuracy)}, after epoch {best.epoch}"
-        facts.append(("Best accuracy on validation photos", text))
-    if measured := [epoch for epoch in epochs if not math.isnan(epoch.val_loss)]:
-        best = min(measured, key=lambda epoch: epoch.val_loss)
-        facts.append(("Lowest loss on them", f"{best.val_loss:.4f}, after epoch {best.epoch}"))
-    return facts
 
 
 def _provenance(content: ReportContent) -> dict[str, Any]:
@@ -196,6 +185,7 @@ def _provenance(content: ReportContent) -> dict[str, Any]:
         "Data digest (SHA-256)": run.data_digest,
         "Seeds": wording.setting(run.seeds) if run.seeds else "",
         "Started": wording.moment(run.started),
+        "Resumed": ", ".join(map(wording.moment, run.resumed)),
         "Ended": wording.moment(run.ended),
         "Device": wording.device(run.device),
         "Peak memory": f"{peak:,.0f} MiB" if peak else "",

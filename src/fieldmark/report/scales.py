@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from fieldmark.evaluation.intervals import Estimate
 
 WHISKER_WIDTH, WHISKER_HEIGHT = 120, 14
+MIN_PLAIN, MAX_PLAIN = 0.01, 100.0
+"""Strengths within are written out, others as powers of ten."""
 
 
 def scale_floor(lows: Sequence[float]) -> float:
@@ -43,6 +45,39 @@ def log_ticks(low: float, high: float) -> tuple[int, ...]:
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
     ticks = [step * 10**power for power in range(max(first, 0), last + 1) for step in (1, 2, 5)]
     return tuple(tick for tick in ticks if low <= tick <= high)
+
+
+def round_ticks(low: float, high: float, *, most: int, whole: bool = False) -> tuple[float, ...]:
+    """Return at most `most` evenly spaced round numbers between two ends, 1, 2 or 5 apart.
+
+    Args:
+        low: the lower end.
+        high: the upper end.
+        most: at least 2.
+        whole: only whole numbers, as for epochs.
+    """
+    if high <= low:
+        return (low,)
+    step = scale_ceiling((high - low) / (most - 1))
+    step = max(step, 1.0) if whole else step
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    decimals = max(0, 1 - math.floor(math.log10(step)))
+    return tuple(round(place * step, decimals) for place in range(first, last + 1))
+
+
+def strength_label(value: float) -> str:
+    """Return a strength as `"0.01"`, and a very small or large one as `"10⁻⁵"` or `"3·10⁻⁵"`."""
+    if value == 0 or MIN_PLAIN <= value < MAX_PLAIN:
+        return f"{value:.2g}"
+    return power_label(value)
+
+
+def power_label(value: float) -> str:
+    """Return a number with two digits and a power of ten, as `"3·10⁻⁵"`; the power alone for 1."""
+    digits, _, power = f"{value:.1e}".partition("e")
+    raised = str(int(power)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    factor = "" if digits == "1.0" else f"{digits.removesuffix('.0')}·"
+    return f"{factor}10{raised}"
 
 
 def whisker(estimate: Estimate, *, low: float, high: float, mark: float | None = None) -> str:

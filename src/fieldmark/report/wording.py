@@ -49,31 +49,6 @@ EXPLANATIONS: Mapping[str, str] = {
 """One sentence for each number in the table of scores."""
 
 
-CHART_CAPTIONS: Mapping[str, str] = {
-    "epoch-loss": (
-        "Both should fall. A validation loss that rises while the training loss keeps falling "
-        "means learning by heart."
-    ),
-    "epoch-accuracy": (
-        "The validation photos are not learned from; they show how well it does on new ones. "
-        "Where training photos are altered at random as they are shown, their line can be lower."
-    ),
-    "epoch-lr": (
-        "The size of the steps in which it learns. A common plan starts small, grows, and ends "
-        "small again."
-    ),
-    "strength-accuracy": (
-        "To the left the classifier may fit the training photos too closely, to the right it is "
-        "held back too much. The best place is where validation photos do well."
-    ),
-    "strength-loss": (
-        "The loss also counts how sure the answers are, so it tells strengths of equal accuracy "
-        "apart. Why the marked one was chosen stands beside l2 in the recipe."
-    ),
-}
-"""What to see in each chart of learning."""
-
-
 def percent(share: float, *, decimals: int = 1) -> str:
     """Return a share in 0..1 as `"99.6 %"`, never rounded up to 100 or down to 0."""
     scaled = 100.0 * share

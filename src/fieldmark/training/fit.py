@@ -1,109 +1,54 @@
-"""The training loop: all weights trained on pixels held in memory.
+"""The training loop: the weights of a network moved step by step, and what becomes of them.
 
-In: a classifier, the pixels and labels of the train and validation splits. Out: the trained
-classifier and one `Epoch` row an epoch. Each batch is augmented as a whole on tensors.
-Not covered: the test split, which the loop never sees; optimizers (see `optim`).
+In: a classifier, the pixels and labels of the train and validation splits, a `Course`. Out: the
+trained classifier and one `Epoch` row an epoch. A run that is stopped, or dies, goes on from its
+last checkpoint as if nothing had been.
+Not covered: the test split, which the loop never sees; what a step does (`steps`).
 """
 
 import math
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import Tensor
-from torch.nn.functional import cross_entropy
 
 from fieldmark.base.errors import DataError, RecipeError
-from fieldmark.data.augment import AugmentConfig, augment
-from fieldmark.evaluation.metrics import (
-    count_classes,
-    macro_average,
-    negative_log_likelihood,
-    precision,
-    ranks_of_truth,
-    recall,
-)
+from fieldmark.base.stopping import Stop, Stopped, deferred, told_of
 from fieldmark.models.classifier import Classifier
+from fieldmark.models.freezing import set_training
 from fieldmark.models.inference import Predictor
+from fieldmark.models.lowering import lowered
 from fieldmark.models.randomness import seeded
-from fieldmark.training.optim import (
-    OptimConfig,
-    build_optimizer,
-    learning_rate,
-    set_learning_rate,
-)
+from fieldmark.training.batches import Batch, Batches, Photos
+from fieldmark.training.checkpoint import Checkpoint, Checkpoints
+from fieldmark.training.course import Course, Settled, Unwatched, Watch
+from fieldmark.training.preparation import new_batches, new_state, new_stepper
+from fieldmark.training.state import TrainingState
+from fieldmark.training.steps import DivergedError, Stepper
+from fieldmark.training.tally import Epoch, Tally, scores_of_logits
 
-TOP_K = 5
-VALIDATED = ("val_loss", "val_accuracy", "val_precision", "val_recall", "val_top_k")
-
-# Legend for shape suffixes: M photos in store, N photos of a split, C classes; NHWC and NCHW
-# images of 3 channels.
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrainConfig:
-    """The recipe's `[train]` section."""
-
-    strategy: str = "all"
-    """"probe": frozen backbone and a linear head; "all": every weight trained."""
-    epochs: int = 10
-    """Passes over the train split."""
-    batch_size: int = 32
-    """Photos a step."""
-    label_smoothing: float = 0.1
-    """How much of each label is spread over all classes (Szegedy et al. 2016)."""
-    precision: str = "auto"
-    """"auto", "float32" or "bfloat16"."""
-    seed: int = 0
-    """Seed of all that is drawn: random starts, the order of photos, augmentation, dropout."""
-
-    def __post_init__(self) -> None:
-        """Check ranges."""
-        if self.strategy not in ("probe", "all"):
-            raise RecipeError(f"train.strategy is '{self.strategy}'; allowed: probe, all.")
-        if not 1 <= self.epochs <= 10_000:
-            raise RecipeError(f"train.epochs is {self.epochs}; allowed: 1 to 10000.")
-        if not 2 <= self.batch_size <= 65_536:
-            raise RecipeError(f"train.batch_size is {self.batch_size}; allowed: 2 to 65536.")
-        if not 0 <= self.label_smoothing < 1:
-            raise RecipeError(
-                f"train.label_smoothing is {self.label_smoothing}; allowed: 0 to below 1."
-            )
-        if self.precision not in ("auto", "float32", "bfloat16"):
-            raise RecipeError(
-                f"train.precision is '{self.precision}'; allowed: auto, float32, bfloat16."
-            )
-        if not 0 <= self.seed < 2**63:
-            raise RecipeError(f"train.seed is {self.seed}; allowed: 0 to below 2 to the power 63.")
+SCALARS_EVERY_S = 1.0
+"""Between two figures of the loss for those who watch."""
+SAVING_SHARE = 0.05
+"""Of the time may go into checkpoints: where one takes long, they become rarer."""
+NUM_NAMED = 8
+"""Files of a batch that a message names; the others are counted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Photos:
-    """One split: rows_N are its positions in pixels_MHWC (uint8), labels_N its class indices."""
+class Fitted:
+    """How training went."""
 
-    pixels_MHWC: NDArray[np.uint8]
-    rows_N: NDArray[np.int64]
-    labels_N: NDArray[np.int64]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Epoch:
-    """A row of `history.csv`; losses are mean natural-log cross-entropies."""
-
-    epoch: int
-    lr: float
-    train_loss: float
-    train_accuracy: float
-    val_loss: float
-    val_accuracy: float
-    val_precision: float
-    val_recall: float
-    val_top_k: float
-    seconds: float
-    images_per_second: float
+    history: Sequence[Epoch]
+    settled: Settled
+    kept_epoch: int
+    """Whose weights the classifier has."""
+    stopped_early: str | None
+    """Why there are fewer epochs than planned; None where there are not."""
+    batch_norm: str
+    """"frozen" or "batch"."""
 
 
 def fit(
@@ -111,163 +56,249 @@ def fit(
     *,
     train: Photos,
     validation: Photos,
-    config: TrainConfig,
-    optim: OptimConfig,
-    augmentation: AugmentConfig,
-    device: torch.device,
-    autocast: torch.dtype | None,
-    on_batch: Callable[[int], None],
-    on_epoch: Callable[[Epoch], None],
-) -> Sequence[Epoch]:
-    """Train every weight of `classifier` in place; return the history.
+    course: Course,
+    settled: Settled,
+    begun: Checkpoint | None = None,
+    checkpoints: Checkpoints | None = None,
+    watch: Watch | None = None,
+) -> Fitted:
+    """Train `classifier` in place.
 
-    `autocast` is the dtype of the forward pass, or None for float32 throughout. `on_batch` gets
-    the number of photos done. The order of photos, the augmentation and dropout derive from
-    `config.seed` alone. Without validation photos the history has NaN for their figures.
+    What is drawn derives from `course.config.seed` alone. Without validation photos the history
+    has NaN for their figures.
+
+    Args:
+        classifier: its network is moved to the course's device.
+        train: photos to learn from, two or more.
+        validation: photos to watch, and to choose the epoch by where the recipe says so.
+        course: what to do.
+        settled: what was decided for it.
+        begun: where to go on from; None: at the start.
+        checkpoints: where to save; None: nowhere.
+        watch: who is told.
 
     Raises:
         DataError: there are fewer than two photos to train on.
-        RecipeError: the loss became infinite or not a number; the message says what to lower.
+        RecipeError: the loss became infinite or not a number; the message names the files of the
+            batch and says what to lower. Or a GPU has too little memory for two photos.
+        RunError: a checkpoint cannot be written.
+        Stopped: somebody asked to stop; the state is saved.
     """
     _require_two(train)
-    network = classifier.network.to(device).to(memory_format=torch.channels_last)
+    watch = watch or Unwatched()
+    batches = new_batches(classifier, train, course)
+    state = new_state(classifier, batches, course, settled)
+    if begun is not None:
+        state.restore(begun)
     loop = _Loop(
         classifier=classifier,
-        optimizer=build_optimizer(network.extractor, network.head, config=optim),
-        config=config,
-        optim=optim,
-        augmentation=augmentation,
-        device=device,
-        autocast=autocast,
-        generator=torch.Generator().manual_seed(config.seed),
-        on_batch=on_batch,
+        train=train,
+        validation=validation,
+        course=course,
+        batches=batches,
+        state=state,
+        stepper=new_stepper(state, batches, course, on_note=watch.note),
+        saver=_Saver(checkpoints, state, every_s=course.config.checkpoint_every_s, watch=watch),
+        watch=watch,
     )
-    history: list[Epoch] = []
-    with seeded(config.seed, device=device):
-        for number in range(1, config.epochs + 1):
-            history.append(loop.epoch(number, train=train, validation=validation))
-            on_epoch(history[-1])
-    network.eval()
-    return history
+    loop.run(is_new=begun is None)
+    return loop.finished()
 
 
-def num_steps(num_photos: int, *, batch_size: int) -> int:
-    """Return the number of steps of an epoch.
+@dataclass(slots=True)
+class _Saver:
+    """Writes checkpoints now and then."""
 
-    Photos are shared out evenly, so that no batch is a remainder of one, on which batch
-    normalisation would have nothing to average. Where batches of two do not come out even, one
-    holds three.
-    """
-    return max(1, min(math.ceil(num_photos / batch_size), num_photos // 2))
+    checkpoints: Checkpoints | None
+    state: TrainingState
+    every_s: float
+    watch: Watch
+    _saved_s: float = field(default_factory=time.monotonic)
+    _took_s: float = 0.0
 
+    def is_due(self) -> bool:
+        pause_s = max(self.every_s, self._took_s / SAVING_SHARE if self.every_s >= 1 else 0.0)
+        return self.checkpoints is not None and time.monotonic() - self._saved_s >= pause_s
 
-def _require_two(train: Photos) -> None:
-    if len(train.labels_N) < 2:
-        raise DataError(
-            f"The train split has {len(train.labels_N)} photos; training every weight takes at "
-            "least 2, since batch normalisation averages over photos. Add photos."
-        )
+    def save(self) -> None:
+        if self.checkpoints is None:
+            return
+        began_s = time.monotonic()
+        self.checkpoints.save(self.state.checkpoint())
+        self._saved_s = time.monotonic()
+        self._took_s = self._saved_s - began_s
+        self.watch.saved(self.state.step, self._took_s)
 
 
 @dataclass(slots=True, kw_only=True)
 class _Loop:
     classifier: Classifier
-    optimizer: torch.optim.Optimizer
-    config: TrainConfig
-    optim: OptimConfig
-    augmentation: AugmentConfig
-    device: torch.device
-    autocast: torch.dtype | None
-    generator: torch.Generator
-    on_batch: Callable[[int], None]
+    train: Photos
+    validation: Photos
+    course: Course
+    batches: Batches
+    state: TrainingState
+    stepper: Stepper
+    saver: _Saver
+    watch: Watch
+    _told_s: float = field(default_factory=time.monotonic)
+    _told_photos: int = 0
 
-    def epoch(self, number: int, *, train: Photos, validation: Photos) -> Epoch:
-        began_s = time.perf_counter()
-        lr, train_loss, train_accuracy = self._train(number, train)
-        if not math.isfinite(train_loss):
-            raise self._diverged(number, train_loss)
-        seconds = max(time.perf_counter() - began_s, 1e-9)
+    def run(self, *, is_new: bool) -> None:
+        """Train until the last epoch or until there is reason to stop."""
+        if is_new:
+            self.saver.save()
+        config, device = self.course.config, self.course.device
+        with seeded(config.seed, device=device), deferred() as stop, self.batches.running():
+            while not self.state.is_done:
+                try:
+                    with self._training():
+                        self._steps(stop)
+                    self._close_epoch()
+                except DivergedError as error:
+                    raise self._diverged(error) from error
+                if stop.asked:
+                    self._leave(stop)
+                if self.saver.is_due() or self.state.is_done:
+                    self.saver.save()
+        self.classifier.network.eval()
+
+    def finished(self) -> Fitted:
+        """Give the network the weights that are kept, and return how it went."""
+        state, network = self.state, self.classifier.network
+        last = state.history[-1]
+        keeps_best = self.course.config.keeps_best and state.best.epoch
+        if keeps_best:
+            network.load_state_dict(state.best.tensors)
+        elif state.ema is not None:
+            network.load_state_dict(state.ema.tensors())
+        return Fitted(
+            history=state.history,
+            settled=state.settled,
+            kept_epoch=state.best.epoch if keeps_best else last.epoch,
+            stopped_early=state.stopped_early,
+            batch_norm=self.course.batch_norm,
+        )
+
+    @contextmanager
+    def _training(self) -> Iterator[None]:
+        network, course = self.classifier.network, self.course
+        set_training(network, batch_norm=course.batch_norm, frozen=course.frozen)
+        with lowered(network, wanted=self.state.settled.pace.lowered):
+            yield
+
+    def _steps(self, stop: Stop) -> None:
+        """Take the steps of the present epoch that are left."""
+        state = self.state
+        began_s, before_s, waited_s = time.perf_counter(), state.seconds, state.waited_s
+        already_s = self.batches.waited_s
+        for batch in self.batches.epoch(state.epoch, start=state.index):
+            logits_NC, lr = self.stepper.step(batch, epoch=state.epoch, index=state.index)
+            state.tally.add(logits_NC, batch.labels_N)
+            state.index += 1
+            state.micro_batch = self.stepper.micro_batch
+            state.seconds = before_s + time.perf_counter() - began_s
+            state.waited_s = waited_s + self.batches.waited_s - already_s
+            self._tell(batch, lr)
+            if stop.asked:
+                self._leave(stop)
+            if self.saver.is_due():
+                self.stepper.settle()
+                saving_s = time.perf_counter()
+                self.saver.save()
+                began_s += time.perf_counter() - saving_s
+        self.stepper.settle()
+
+    def _leave(self, stop: Stop) -> None:
+        self.stepper.settle()
+        self.saver.save()
+        raise Stopped(told_of(stop.signal or "SIGINT"))
+
+    def _tell(self, batch: Batch, lr: float) -> None:
+        num_photos = len(batch.labels_N)
+        self.watch.batch(num_photos)
+        self._told_photos += num_photos
+        now_s = time.monotonic()
+        if (passed_s := now_s - self._told_s) < SCALARS_EVERY_S:
+            return
+        scores = self.state.tally.scores(num_classes=len(self.classifier.classes))
+        values = {
+            "lr": lr,
+            "train_loss": scores["loss"],
+            "train_accuracy": scores["accuracy"],
+            "images_per_second": self._told_photos / passed_s,
+        }
+        self.watch.scalars(self.state.step, values)
+        self._told_s, self._told_photos = now_s, 0
+
+    def _close_epoch(self) -> None:
+        """Validate, write the row of the epoch, and begin the next."""
+        state = self.state
+        swapped = state.ema.swapped(self.classifier.network) if state.ema else nullcontext()
+        with swapped:
+            state.history.append(self._row())
+            if self.course.config.keeps_best:
+                state.keep_if_best(self.classifier.network.state_dict())
+        state.stopped_early = self._reason_to_stop()
+        state.epoch, state.index, state.seconds, state.waited_s = state.epoch + 1, 0, 0.0, 0.0
+        state.tally = Tally(len(self.train.labels_N), device=self.course.device)
+        self.watch.epoch(state.history, num_epochs=state.settled.num_epochs)
+
+    def _row(self) -> Epoch:
+        state, num_classes = self.state, len(self.classifier.classes)
+        last_step = state.step - 1
+        train = state.tally.scores(num_classes=num_classes)
+        seconds = max(state.seconds, 1e-9)
         return Epoch(
-            epoch=number,
-            lr=lr,
-            train_loss=train_loss,
-            train_accuracy=train_accuracy,
+            epoch=state.epoch,
+            lr=self.stepper.rate_at(last_step),
             seconds=seconds,
-            images_per_second=len(train.labels_N) / seconds,
-            **self._validate(number, validation),
+            images_per_second=state.tally.num_seen / seconds,
+            data_wait_s=state.waited_s,
+            **{f"train_{name}": value for name, value in train.items()},
+            **{f"val_{name}": value for name, value in self._validated(num_classes).items()},
         )
 
-    def _train(self, number: int, photos: Photos) -> tuple[float, float, float]:
-        """Pass once over the photos; return the last rate, the mean loss and the accuracy."""
-        num_photos = len(photos.labels_N)
-        order_N = torch.randperm(num_photos, generator=self.generator).numpy()
-        steps = num_steps(num_photos, batch_size=self.config.batch_size)
-        loss_sum = torch.zeros((), device=self.device)
-        num_right = torch.zeros((), device=self.device)
-        self.classifier.network.train()
-        for index, chosen in enumerate(np.array_split(order_N, steps)):
-            lr = learning_rate(
-                (number - 1) * steps + index,
-                config=self.optim,
-                steps_per_epoch=steps,
-                num_epochs=self.config.epochs,
-            )
-            logits_NC, labels_N = self._step(photos, chosen, lr=lr)
-            loss_sum += cross_entropy(logits_NC, labels_N, reduction="sum")
-            num_right += (logits_NC.argmax(1) == labels_N).sum()
-            self.on_batch(len(chosen))
-        return lr, float(loss_sum) / num_photos, float(num_right) / num_photos
-
-    def _step(
-        self, photos: Photos, chosen: NDArray[np.int64], *, lr: float
-    ) -> tuple[Tensor, Tensor]:
-        """Take one step; return the detached float32 logits_NC and labels_N of its batch."""
-        images_NCHW, labels_N = self._batch(photos, chosen)
-        with torch.autocast(
-            self.device.type, dtype=self.autocast, enabled=self.autocast is not None
-        ):
-            logits_NC = self.classifier.network(images_NCHW)
-        logits_NC = logits_NC.float()
-        loss = cross_entropy(logits_NC, labels_N, label_smoothing=self.config.label_smoothing)
-        set_learning_rate(self.optimizer, lr)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        self.optimizer.step()
-        return logits_NC.detach(), labels_N
-
-    def _batch(self, photos: Photos, chosen: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
-        # A permuted NHWC array already is channels_last in memory.
-        pixels_NCHW = torch.from_numpy(photos.pixels_MHWC[photos.rows_N[chosen]]).permute(
-            0, 3, 1, 2
-        )
-        labels_N = torch.from_numpy(photos.labels_N[chosen]).to(self.device)
-        augmented = augment(pixels_NCHW.to(self.device), self.augmentation, self.generator)
-        return self.classifier.preprocess.normalise(augmented, dtype=torch.float32), labels_N
-
-    def _validate(self, number: int, photos: Photos) -> dict[str, float]:
-        """Return the fields of `Epoch` that come from the validation photos."""
-        predictor = Predictor(self.classifier, device=self.device)
+    def _validated(self, num_classes: int) -> dict[str, float]:
+        photos = self.validation
+        predictor = Predictor(self.classifier, device=self.course.device)
         logits_NC = predictor.logits(photos.pixels_MHWC, rows_N=photos.rows_N)
-        if not len(logits_NC):
-            return dict.fromkeys(VALIDATED, math.nan)
         if not np.isfinite(logits_NC).all():
-            raise self._diverged(number, math.nan)
-        labels_N = photos.labels_N
-        num_classes = len(self.classifier.classes)
-        ranks_N = ranks_of_truth(logits_NC, labels_N)
-        counts = count_classes(labels_N, logits_NC.argmax(axis=1), num_classes=num_classes)
-        loss = negative_log_likelihood(logits_NC, labels_N).mean()
-        values = (
-            loss,
-            (ranks_N == 0).mean(),
-            macro_average(precision(counts), counts),
-            macro_average(recall(counts), counts),
-            (ranks_N < TOP_K).mean(),
-        )
-        return {name: float(value) for name, value in zip(VALIDATED, values, strict=True)}
+            raise DivergedError(math.nan, np.empty(0, dtype=np.int64), self.state.index - 1)
+        return scores_of_logits(logits_NC, photos.labels_N, num_classes=num_classes)
 
-    def _diverged(self, number: int, loss: float) -> RecipeError:
+    def _reason_to_stop(self) -> str | None:
+        patience, state = self.course.config.patience, self.state
+        if patience is None or state.epoch >= state.settled.num_epochs:
+            return None
+        losses = [epoch.val_loss for epoch in state.history]
+        if not any(map(math.isfinite, losses)):
+            return None
+        best = int(np.nanargmin(losses)) + 1
+        if state.epoch - best < patience:
+            return None
+        return (
+            f"no lower validation loss in {patience} epochs after epoch {best}, so training "
+            f"stopped after {state.epoch} of {state.settled.num_epochs}"
+        )
+
+    def _diverged(self, error: DivergedError) -> RecipeError:
+        files = [self.train.paths[member] for member in error.members_N if self.train.paths]
+        of_batch = ""
+        if files:
+            more = f" and {len(files) - NUM_NAMED} more" if len(files) > NUM_NAMED else ""
+            of_batch = f" The batch was of {', '.join(files[:NUM_NAMED])}{more}."
+        lr = self.state.settled.lr
         return RecipeError(
-            f"Training diverged in epoch {number}: the loss is {loss}. "
-            f"Lower the learning rate, for instance --set optim.lr={self.optim.lr / 10:g}."
+            f"Training diverged in epoch {self.state.epoch}, step {error.index + 1}: the loss "
+            f"is {error.loss}.{of_batch} Lower the learning rate, for instance --set "
+            f"optim.lr={lr / 10:g}, or set optim.clip_norm=1.0."
+        )
+
+
+def _require_two(train: Photos) -> None:
+    if len(train.labels_N) < 2:
+        raise DataError(
+            f"The train split has {len(train.labels_N)} photos; training the network takes at "
+            "least 2, since batch normalisation averages over photos. Add photos."
         )

@@ -1,16 +1,34 @@
-"""Optimizers and learning-rate schedules.
+"""Optimizers: which parameter learns how fast, how much it decays, and when gradients are clipped.
 
-In: an `OptimConfig` and a network. Out: a torch optimizer whose decay spares biases and norms,
-and the learning rate of each step.
+In: an `OptimConfig`, a backbone's depth groups and a head. Out: a torch optimizer whose decay
+spares biases and norms.
+Not covered: the rate of each step (see `schedule`) and the search for one (see `range_test`).
 """
 
+import inspect
 import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from fieldmark.base.errors import RecipeError
+from fieldmark.base.errors import RecipeError, nearest_spelling
+from fieldmark.models.depth import DepthGroup
+
+CHOICES = {
+    "name": ("adam", "adamw", "sgd", "rmsprop"),
+    "schedule": ("constant", "step", "cosine", "onecycle"),
+}
+OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
+    "adam": torch.optim.Adam,
+    "adamw": torch.optim.AdamW,
+    "sgd": torch.optim.SGD,
+    "rmsprop": torch.optim.RMSprop,
+}
+ADAM_BETA_2 = 0.999
+"""Kingma and Ba 2015, section 2."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,73 +36,174 @@ class OptimConfig:
     """The recipe's `[optim]` section."""
 
     name: str = "adamw"
-    """"adamw" (Loshchilov and Hutter 2019)."""
-    lr: float = 3e-4
-    """The highest learning rate of the schedule."""
+    """"adam" (Kingma and Ba 2015), "adamw" (Loshchilov and Hutter 2019), "sgd" with Nesterov's
+    momentum (Sutskever et al. 2013), or "rmsprop" (Tieleman and Hinton 2012)."""
+    lr: float | str = 3e-4
+    """The highest learning rate of the schedule; "auto": the proposal of a range test."""
     weight_decay: float = 0.02
-    """Decoupled decay of weights; biases and normalisations are spared."""
+    """Decay of weights; biases and normalisations are spared. With "adamw" it is decoupled, with
+    the others it is the L2 penalty of PyTorch's optimizers, added to the gradient."""
+    momentum: float = 0.9
+    """Of "sgd" and "rmsprop"; of "adam" and "adamw" the share of the mean gradient that is kept."""
+    epsilon: float | None = None
+    """Added to the divisor of "adam", "adamw" and "rmsprop"; None: PyTorch's 1e-8."""
     schedule: str = "cosine"
-    """"cosine": after the warm-up, half a cosine down to zero; "constant"."""
+    """After the warm-up: "constant"; "step", times `step_factor` now and then; "cosine", half a
+    cosine down to zero. "onecycle" (Smith and Topin 2018) rises and falls by itself."""
+    step_every_epochs: float | None = None
+    """With the schedule "step", epochs from one drop to the next, counted from the end of the
+    warm-up; None: a third of what follows the warm-up."""
+    step_factor: float = 0.1
+    """With the schedule "step", what the rate is multiplied with at each drop."""
     warmup_epochs: float = 1.0
-    """Epochs over which the rate rises linearly from zero."""
+    """Epochs over which the rate rises linearly from zero; not read by "onecycle"."""
     head_lr_factor: float = 10.0
     """The head starts from nothing and learns at this multiple of the rate."""
+    layer_decay: float = 1.0
+    """Each group of layers learns at this multiple of the rate of the one after it (Howard and
+    Ruder 2018), the last one at this multiple of the schedule's; 1: all at the same rate."""
+    clip_norm: float | None = None
+    """Gradients are scaled down to this Euclidean norm over all weights; None: never."""
 
     def __post_init__(self) -> None:
         """Check ranges."""
-        if self.name != "adamw":
-            raise RecipeError(f"optim.name is '{self.name}'; allowed: adamw.")
-        if self.schedule not in ("cosine", "constant"):
-            raise RecipeError(f"optim.schedule is '{self.schedule}'; allowed: cosine, constant.")
-        if not 0 < self.lr < 10:
-            raise RecipeError(f"optim.lr is {self.lr}; allowed: over 0 and below 10.")
-        if not 0 <= self.weight_decay < 1:
-            raise RecipeError(f"optim.weight_decay is {self.weight_decay}; allowed: 0 to below 1.")
-        if not 0 <= self.warmup_epochs < math.inf:
-            raise RecipeError(f"optim.warmup_epochs is {self.warmup_epochs}; allowed: 0 or more.")
-        if not 0 < self.head_lr_factor <= 1000:
-            raise RecipeError(
-                f"optim.head_lr_factor is {self.head_lr_factor}; allowed: over 0, up to 1000."
-            )
+        for name, allowed in CHOICES.items():
+            _require_choice(getattr(self, name), allowed=allowed, name=name)
+        _require_rate(self.lr)
+        for name, holds, allowed_range in (
+            ("weight_decay", 0 <= self.weight_decay < 1, "0 to below 1"),
+            ("momentum", 0 <= self.momentum < 1, "0 to below 1"),
+            ("epsilon", _is_off_or_positive(self.epsilon), "over 0"),
+            ("step_every_epochs", _is_off_or_positive(self.step_every_epochs), "over 0"),
+            ("step_factor", 0 < self.step_factor < 1, "over 0 and below 1"),
+            ("warmup_epochs", 0 <= self.warmup_epochs < math.inf, "0 or more"),
+            ("head_lr_factor", 0 < self.head_lr_factor <= 1000, "over 0, up to 1000"),
+            ("layer_decay", 0 < self.layer_decay <= 1, "over 0, up to 1"),
+            ("clip_norm", _is_off_or_positive(self.clip_norm), "over 0"),
+        ):
+            if not holds:
+                value = getattr(self, name)
+                raise RecipeError(f"optim.{name} is {value}; allowed: {allowed_range}.")
 
 
 def build_optimizer(
-    backbone: nn.Module, head: nn.Module, *, config: OptimConfig
+    groups: Sequence[DepthGroup], head: nn.Module, *, config: OptimConfig, lr: float
 ) -> torch.optim.Optimizer:
-    """Return an optimizer over both parts, each split into decayed and spared parameters.
+    """Return an optimizer over a backbone's groups, from input to output, and the head.
 
-    Each group keeps its multiple of the schedule's rate under "lr_factor".
+    Each of torch's groups keeps its multiple of the schedule's rate under "lr_factor": the head
+    `config.head_lr_factor`, the last of `groups` `config.layer_decay`, the one before its square.
+    Parameters that need no gradient are left out. The fused kernels of torch are used where it has
+    them on that device; elsewhere torch itself chooses the faster form.
+
+    Args:
+        groups: of the backbone; with none of them trained, only the head learns.
+        head: on the device of the backbone.
+        config: `config.lr` is not read.
+        lr: The schedule's highest rate, over 0; each group starts at its multiple of it.
+
+    Raises:
+        RecipeError: nothing is left to train.
     """
-    groups = []
-    for part, factor in ((backbone, 1.0), (head, config.head_lr_factor)):
-        decayed = [p for p in part.parameters() if p.requires_grad and p.ndim > 1]
-        spared = [p for p in part.parameters() if p.requires_grad and p.ndim <= 1]
-        for parameters, decay in ((decayed, config.weight_decay), (spared, 0.0)):
-            group = {"params": parameters, "weight_decay": decay, "lr_factor": factor}
-            groups.append(group)
-    device = next(head.parameters()).device
-    return torch.optim.AdamW(groups, lr=config.lr, fused=device.type in ("cpu", "cuda"))
+    parts = _parts(groups, head, config)
+    if not parts:
+        raise RecipeError("No weight of the network is trained; check train.strategy.")
+    kind = OPTIMIZERS[config.name]
+    device = parts[0]["params"][0].device
+    # Without fused kernels foreach is not asked for: on a CPU it takes longer than a plain loop.
+    fast: dict[str, Any] = {"fused": True} if has_fused(kind, device) else {}
+    optimizer = kind(parts, lr=lr, **_settings(config), **fast)  # type: ignore[call-arg]
+    set_rate(optimizer, lr, momentum=None)
+    return optimizer
 
 
-def learning_rate(
-    step: int, *, config: OptimConfig, steps_per_epoch: int, num_epochs: int
-) -> float:
-    """Return the schedule's rate at `step`, counted from 0.
+def set_rate(optimizer: torch.optim.Optimizer, lr: float, *, momentum: float | None) -> None:
+    """Set the rate of every group to `lr` times the group's factor.
 
-    Linear warm-up (Goyal et al. 2017), then half a cosine (Loshchilov and Hutter 2017). The
-    warm-up never takes more than half of the training.
+    `momentum`, where not None, becomes the momentum of every group, or the first beta of Adam.
     """
-    total = steps_per_epoch * num_epochs
-    warmup = min(round(config.warmup_epochs * steps_per_epoch), total // 2)
-    if step < warmup:
-        return config.lr * (step + 1) / warmup
-    if config.schedule == "constant":
-        return config.lr
-    progress = (step - warmup) / max(1, total - warmup)
-    return config.lr * 0.5 * (1 + math.cos(math.pi * progress))
-
-
-def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
-    """Set the rate of every group to `lr` times the group's factor."""
     for group in optimizer.param_groups:
         group["lr"] = lr * group["lr_factor"]
+        if momentum is None:
+            continue
+        if "betas" in group:
+            group["betas"] = (momentum, group["betas"][1])
+        else:
+            group["momentum"] = momentum
+
+
+def clip(parameters: Iterable[nn.Parameter], max_norm: float) -> Tensor:
+    """Scale all gradients down, in place, where their joint Euclidean norm exceeds `max_norm`.
+
+    Returns:
+        The norm before that, a float32 scalar on the device of the gradients; infinite or not a
+        number where a gradient is. Nothing waits for the device.
+    """
+    return nn.utils.clip_grad_norm_(parameters, max_norm)
+
+
+def has_fused(kind: type[torch.optim.Optimizer], device: torch.device) -> bool:
+    """Return whether torch takes a step of this optimizer in fused kernels on the device.
+
+    Found by taking one, since what is supported where differs from version to version.
+    """
+    if "fused" not in inspect.signature(kind).parameters:
+        return False
+    parameter = nn.Parameter(torch.zeros(1, device=device))
+    parameter.grad = torch.zeros_like(parameter)
+    try:
+        kind([parameter], lr=1.0, fused=True).step()  # type: ignore[call-arg]
+    except (RuntimeError, NotImplementedError):
+        return False
+    return True
+
+
+def _parts(
+    groups: Sequence[DepthGroup], head: nn.Module, config: OptimConfig
+) -> list[dict[str, Any]]:
+    """Return torch's groups: one for each pair of a rate and a decay that occurs."""
+    distances = range(len(groups), 0, -1)
+    factors = [config.layer_decay**distance for distance in distances]
+    sides = [group.parameters for group in groups]
+    parts: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for parameters, factor in zip(
+        [*sides, tuple(head.parameters())], [*factors, config.head_lr_factor], strict=True
+    ):
+        for parameter in parameters:
+            if parameter.requires_grad:
+                decay = config.weight_decay if parameter.ndim > 1 else 0.0
+                parts.setdefault((factor, decay), []).append(parameter)
+    return [
+        {"params": parameters, "weight_decay": decay, "lr_factor": factor}
+        for (factor, decay), parameters in parts.items()
+    ]
+
+
+def _settings(config: OptimConfig) -> dict[str, Any]:
+    if config.name == "sgd":
+        # PyTorch refuses Nesterov's form where there is no momentum.
+        return {"momentum": config.momentum, "nesterov": config.momentum > 0}
+    epsilon = {} if config.epsilon is None else {"eps": config.epsilon}
+    if config.name == "rmsprop":
+        return {"momentum": config.momentum, **epsilon}
+    return {"betas": (config.momentum, ADAM_BETA_2), **epsilon}
+
+
+def _require_choice(value: str, *, allowed: tuple[str, ...], name: str) -> None:
+    if value not in allowed:
+        hint = nearest_spelling(str(value), allowed)
+        raise RecipeError(f"optim.{name} is '{value}'; allowed: {', '.join(allowed)}.{hint}")
+
+
+def _require_rate(lr: float | str) -> None:
+    if isinstance(lr, str):
+        if lr != "auto":
+            raise RecipeError(
+                f"optim.lr is '{lr}'; allowed: \"auto\", or a number over 0 and below 10."
+            )
+    elif not 0 < lr < 10:
+        raise RecipeError(f'optim.lr is {lr}; allowed: over 0 and below 10, or "auto".')
+
+
+def _is_off_or_positive(value: float | None) -> bool:
+    return value is None or 0 < value < math.inf

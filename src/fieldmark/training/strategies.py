@@ -2,23 +2,38 @@
 
 In: a classifier with a fresh head, the photos of each split and the configs. Out: the classifier,
 trained in place, and the logits of every photo.
-"probe" freezes the backbone and fits a linear head; "all" trains every weight.
+"probe" freezes the backbone and fits a linear head. The others train the network: "all" at once,
+"head-then-all" from a head fitted first (Kumar et al. 2022), "last-stages" that, and only the
+last stages of the backbone.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from fieldmark.base.counting import counted
 from fieldmark.base.progress import Progress
 from fieldmark.data.augment import AugmentConfig
 from fieldmark.models.classifier import Classifier
+from fieldmark.models.depth import DepthGroup, depth_groups, freeze_below
+from fieldmark.models.heads import imprint
 from fieldmark.models.inference import Predictor
-from fieldmark.training.fit import Epoch, Photos, TrainConfig, fit
+from fieldmark.training.batches import Photos
+from fieldmark.training.checkpoint import Checkpoint, Checkpoints
+from fieldmark.training.config import TrainConfig
+from fieldmark.training.course import Choice, Course, Settled, Unwatched, Watch
+from fieldmark.training.fit import Fitted, fit
 from fieldmark.training.optim import OptimConfig
+from fieldmark.training.preparation import new_batches
 from fieldmark.training.probe import Labelled, LinearHead, Probe, ProbeConfig, fit_probe
+from fieldmark.training.range_test import RangeTest
+from fieldmark.training.settling import settle
+
+NUM_SHOWN = 8
+"""Photos in the picture of a batch before and after."""
 
 # Legend for shape suffixes: M photos in all, N photos of a split, C classes, F features.
 
@@ -31,11 +46,18 @@ class Pictures:
     labels_M: NDArray[np.int64]
     rows: Mapping[str, NDArray[np.int64]]
     """Positions of the photos of each split: train, validation and test."""
+    paths: Sequence[str] = ()
+    """The photos' names, for messages; empty where nobody needs them."""
 
     def of_split(self, name: str) -> Photos:
         """Return the photos of one split."""
         rows_N = self.rows[name]
-        return Photos(pixels_MHWC=self.pixels_MHWC, rows_N=rows_N, labels_N=self.labels_M[rows_N])
+        return Photos(
+            pixels_MHWC=self.pixels_MHWC,
+            rows_N=rows_N,
+            labels_N=self.labels_M[rows_N],
+            paths=[self.paths[row] for row in rows_N] if self.paths else (),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,8 +65,21 @@ class Outcome:
     """What training leaves besides the weights: logits_MC (float32) and the course it took."""
 
     logits_MC: NDArray[np.float32]
-    history: Sequence[Epoch] = ()
     probe: Probe | None = None
+    """None but for the strategy "probe"."""
+    fitted: Fitted | None = None
+    """None for the strategy "probe"."""
+    range_test: RangeTest | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Configs:
+    """The sections of the recipe that say how to train."""
+
+    train: TrainConfig
+    optim: OptimConfig
+    augment: AugmentConfig
+    probe: ProbeConfig
 
 
 def train_probe(
@@ -72,42 +107,157 @@ def train_probe(
     return Outcome(logits_MC=logits_MC, probe=probe)
 
 
-def train_all(
+def train_network(
     classifier: Classifier,
     pictures: Pictures,
+    features_MF: NDArray[np.float32] | None,
     *,
-    config: TrainConfig,
-    optim: OptimConfig,
-    augmentation: AugmentConfig,
-    autocast: torch.dtype | None,
+    configs: Configs,
     device: torch.device,
     progress: Progress,
+    checkpoints: Checkpoints | None = None,
+    watch: Watch | None = None,
 ) -> Outcome:
-    """Train every weight of `classifier`, then predict all photos."""
-    train = pictures.of_split("train")
-    progress.start("Training", total=config.epochs * len(train.labels_N), unit="photos")
-    history = fit(
+    """Train the weights of `classifier` that the strategy says, then predict all photos.
+
+    Args:
+        classifier: trained in place.
+        pictures: the photos.
+        features_MF: by the backbone as it comes, in the order of `pictures`; None where its
+            weights are random.
+        configs: how.
+        device: where.
+        progress: told of the stages.
+        checkpoints: where to save, and where to go on from if there is something; None: nowhere.
+        watch: told how training goes on.
+    """
+    watch = watch or Unwatched()
+    begun = checkpoints.latest(watch.note) if checkpoints else None
+    course = plan_course(classifier, configs, pretrained=features_MF is not None, device=device)
+    if begun is None and features_MF is not None and configs.train.strategy != "all":
+        _start_head(classifier, features_MF, pictures, configs.probe, progress)
+    if begun is not None:
+        progress.note(_going_on(begun))
+    train, validation = pictures.of_split("train"), pictures.of_split("validation")
+    settled, tested = _settled(classifier, train, validation, course, begun, progress)
+    if tested is not None:
+        watch.range_tested(tested)
+    if begun is None:
+        watch.shown(*new_batches(classifier, train, course).before_and_after(NUM_SHOWN))
+    total = settled.num_epochs * len(train.labels_N)
+    progress.start("Training", total=total, unit="photos")
+    progress.advance(_num_done(begun, len(train.labels_N)))
+    fitted = fit(
         classifier,
         train=train,
-        validation=pictures.of_split("validation"),
-        config=config,
-        optim=optim,
-        augmentation=augmentation,
-        device=device,
-        autocast=autocast,
-        on_batch=progress.advance,
-        on_epoch=_announce(progress, num_epochs=config.epochs),
+        validation=validation,
+        course=course,
+        settled=settled,
+        begun=begun,
+        checkpoints=checkpoints,
+        watch=watch,
     )
-    last = history[-1]
-    progress.finish(
-        f"{_counted(config.epochs, 'epoch')}, train loss {last.train_loss:.3f}, "
-        f"validation accuracy {last.val_accuracy:.2%}"
-    )
+    progress.finish(_summary(fitted))
     progress.start("Prediction", total=len(pictures.labels_M), unit="photos")
     predictor = Predictor(classifier, device=device)
     logits_MC = predictor.logits(pictures.pixels_MHWC, on_batch=progress.advance)
     progress.finish(f"{len(logits_MC):,} photos")
-    return Outcome(logits_MC=logits_MC, history=history)
+    return Outcome(logits_MC=logits_MC, fitted=fitted, range_test=tested)
+
+
+def plan_course(
+    classifier: Classifier, configs: Configs, *, pretrained: bool, device: torch.device
+) -> Course:
+    """Freeze what the strategy leaves alone, and return the course that follows from the recipe.
+
+    Raises:
+        RecipeError: the backbone has fewer stages than shall be trained.
+    """
+    config, extractor = configs.train, classifier.network.extractor
+    frozen: Sequence[DepthGroup] = ()
+    if config.strategy == "last-stages":
+        frozen = freeze_below(extractor, trained=config.last_stages)
+    return Course(
+        config=config,
+        optim=configs.optim,
+        augmentation=configs.augment,
+        device=device,
+        batch_norm=batch_norm_mode(config, pretrained=pretrained),
+        groups=depth_groups(extractor),
+        frozen=[module for group in frozen for module in group.modules],
+    )
+
+
+def batch_norm_mode(config: TrainConfig, *, pretrained: bool) -> str:
+    """Return "frozen" or "batch".
+
+    Statistics of a million photos are better than those of a batch of thirty, and a head that was
+    fitted with them keeps fitting; random weights come with none.
+    """
+    if config.batch_norm != "auto":
+        return config.batch_norm
+    return "frozen" if pretrained else "batch"
+
+
+def _settled(
+    classifier: Classifier,
+    train: Photos,
+    validation: Photos,
+    course: Course,
+    begun: Checkpoint | None,
+    progress: Progress,
+) -> tuple[Settled, RangeTest | None]:
+    if begun is not None:
+        return Settled.from_json(begun.state["settled"]), None
+    progress.start("Preparation", total=None, unit="steps")
+    found = settle(classifier, train=train, validation=validation, course=course)
+    progress.finish(", ".join(map(_in_words, found.settled.choices)))
+    return found.settled, found.range_test
+
+
+def _in_words(choice: Choice) -> str:
+    return f"{choice.what} {choice.chosen}"
+
+
+def _going_on(begun: Checkpoint) -> str:
+    epoch, index = begun.state["epoch"], begun.state["index"]
+    if begun.state["stopped_early"] or epoch > begun.state["settled"]["num_epochs"]:
+        return "Training was finished; it goes on with what comes after it."
+    done = f"after {counted(index, 'step')} of it" if index else "from its beginning"
+    return f"Training goes on in epoch {epoch}, {done}."
+
+
+def _num_done(begun: Checkpoint | None, num_photos: int) -> int:
+    if begun is None:
+        return 0
+    return (int(begun.state["epoch"]) - 1) * num_photos + int(begun.state["num_seen"])
+
+
+def _summary(fitted: Fitted) -> str:
+    last = fitted.history[-1]
+    kept = fitted.history[fitted.kept_epoch - 1]
+    of_kept = "" if kept is last else f", epoch {kept.epoch} kept"
+    return (
+        f"{counted(len(fitted.history), 'epoch')}, train loss {last.train_loss:.3f}{of_kept}, "
+        f"{kept.told}"
+    )
+
+
+def _start_head(
+    classifier: Classifier,
+    features_MF: NDArray[np.float32],
+    pictures: Pictures,
+    config: ProbeConfig,
+    progress: Progress,
+) -> None:
+    """Give the head weights that suit the backbone as it comes; a cosine head's are class means."""
+    rows_N = pictures.rows["train"]
+    if classifier.architecture.head == "cosine":
+        imprint(classifier.network.head, features_MF[rows_N], pictures.labels_M[rows_N])
+        return
+    num_classes = len(classifier.classes)
+    probe = _search(features_MF, pictures, config, num_classes, progress, stage="Head")
+    _set_head(classifier, probe.chosen.head)
 
 
 def _search(
@@ -116,12 +266,14 @@ def _search(
     config: ProbeConfig,
     num_classes: int,
     progress: Progress,
+    *,
+    stage: str = "Training",
 ) -> Probe:
     def labelled(split: str) -> Labelled:
         rows_N = pictures.rows[split]
         return Labelled(features_NF=features_MF[rows_N], labels_N=pictures.labels_M[rows_N])
 
-    progress.start("Training", total=None, unit="strengths")
+    progress.start(stage, total=None, unit="strengths")
     probe = fit_probe(
         labelled("train"),
         labelled("validation"),
@@ -130,22 +282,10 @@ def _search(
         on_trial=lambda trial: progress.advance(detail=f"l2 {trial.l2:g}"),
     )
     progress.finish(
-        f"{_counted(len(probe.trials), 'strength')} tried, l2 {probe.chosen.l2:g} chosen, "
+        f"{counted(len(probe.trials), 'strength')} tried, l2 {probe.chosen.l2:g} chosen, "
         f"validation accuracy {probe.chosen.val_accuracy:.2%}"
     )
     return probe
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
-def _announce(progress: Progress, *, num_epochs: int) -> Callable[[Epoch], None]:
-    def on_epoch(epoch: Epoch) -> None:
-        detail = f"epoch {epoch.epoch}/{num_epochs}, validation accuracy {epoch.val_accuracy:.2%}"
-        progress.advance(0, detail=detail)
-
-    return on_epoch
 
 
 def _set_head(classifier: Classifier, head: LinearHead) -> None:

@@ -1,0 +1,64 @@
+"""The page of a training that goes on: the curves so far, drawn anew after each epoch.
+
+In: `history.csv` of the run folder. Out: `training.html` in it, which reloads itself until
+training has ended. It loads nothing and runs no scripts.
+Not covered: the report, which is written once at the end (`render`).
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from fieldmark._version import __version__
+from fieldmark.base.files import write_text
+from fieldmark.base.run_folder import RunFolder
+from fieldmark.report import wording
+from fieldmark.report.course import course_values
+from fieldmark.report.entries import Epoch
+from fieldmark.report.environment import render_page
+from fieldmark.report.learning import read_epochs
+
+RELOAD_S = 10
+
+
+def write_live(
+    folder: RunFolder, *, num_epochs: int, finished: bool = False, stopped: str = ""
+) -> None:
+    """Write `training.html` from `history.csv`, which need not be there before the first epoch.
+
+    Args:
+        folder: the run folder.
+        num_epochs: how many epochs are planned.
+        finished: the page says so, reloads itself no more and names the report.
+        stopped: why training ended without finishing, in a sentence; the page tells it and
+            reloads itself no more.
+
+    Raises:
+        RunError: `history.csv` is malformed.
+        OSError: The page cannot be written.
+    """
+    epochs = read_epochs(folder.history_csv)
+    page = render_page(
+        "live.html.j2",
+        content={"title": folder.path.name},
+        sections=(("progress", "Progress"),),
+        short_titles={},
+        section_folder="",
+        version=__version__,
+        epochs=epochs,
+        num_epochs=max(num_epochs, len(epochs)),
+        finished=finished,
+        stopped=stopped,
+        reload_s=None if finished or stopped else RELOAD_S,
+        left=_time_left(epochs, num_epochs=num_epochs),
+        written=datetime.now(UTC).strftime("%H:%M:%S UTC"),
+        report=folder.report_html.name,
+        **course_values(epochs, kept_epoch=None, is_over=finished),
+    )
+    write_text(folder.live_html, page)
+
+
+def _time_left(epochs: Sequence[Epoch], *, num_epochs: int) -> str:
+    """Return about how long the epochs that are left take, by those of the last few."""
+    recent = [epoch.seconds for epoch in epochs[-5:] if epoch.seconds > 0]
+    left = num_epochs - len(epochs)
+    return wording.duration(left * sum(recent) / len(recent)) if recent and left > 0 else ""

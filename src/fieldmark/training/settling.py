@@ -1,0 +1,138 @@
+"""What a recipe leaves to be found out before the first step: pace, learning rate, epochs.
+
+In: a classifier, the photos and a `Course`. Out: `Settled`, with a reason for each choice, and the
+range test where there was one. The network is left as it was.
+"""
+
+import math
+import time
+from dataclasses import dataclass, replace
+from itertools import chain, count
+
+from fieldmark.models.classifier import Classifier
+from fieldmark.models.inference import Predictor
+from fieldmark.models.lowering import lowered
+from fieldmark.models.randomness import seeded
+from fieldmark.training.batches import Batches, Photos
+from fieldmark.training.course import Choice, Course, Settled
+from fieldmark.training.optim import set_rate
+from fieldmark.training.pace import borrowed, choose_pace, pays_to_compile, trial_stepper
+from fieldmark.training.preparation import new_batches
+from fieldmark.training.range_test import RangeTest, range_test, rates
+
+PLANNED_SHARE = 0.9
+"""Of a time budget that is planned; the rest is for steps that take longer than those measured."""
+NUM_TIMED = 4
+"""Steps, of which the fastest but the first stands for all."""
+NUM_VALIDATED = 64
+"""Photos predicted to tell how long a validation takes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Findings:
+    """What was settled, and how."""
+
+    settled: Settled
+    range_test: RangeTest | None = None
+
+
+def settle(
+    classifier: Classifier, *, train: Photos, validation: Photos, course: Course
+) -> Findings:
+    """Decide what the recipe leaves open, in the order in which one depends on the other."""
+    began_s = time.monotonic()
+    config = course.config
+    batches = new_batches(classifier, train, course)
+    pace, choices = choose_pace(classifier, batches, course)
+    lr = 0.0 if isinstance(course.optim.lr, str) else course.optim.lr
+    settled = Settled(pace=pace, lr=lr or 1e-9, num_epochs=config.epochs, choices=choices)
+    tested = None
+    if not lr:
+        tested = _range_test(classifier, batches, course, settled)
+        choice = Choice(what="learning rate", chosen=f"{tested.proposed:.2g}", reason=tested.reason)
+        settled = _with(replace(settled, lr=tested.proposed), choice)
+    if config.compile == "auto":
+        choice = pays_to_compile(classifier, batches, course, settled)
+        compiled = replace(settled.pace, compiled=choice.chosen == "on")
+        settled = _with(replace(settled, pace=compiled), choice)
+    if config.time_budget_s is not None:
+        step_s = _seconds_a_step(classifier, batches, course, settled)
+        epoch_s = step_s * batches.num_steps + _validation_s(classifier, validation, course)
+        left_s = config.time_budget_s - (time.monotonic() - began_s)
+        settled = _planned(settled, epoch_s=epoch_s, left_s=left_s, config_epochs=config.epochs)
+    return Findings(settled=settled, range_test=tested)
+
+
+def _planned(settled: Settled, *, epoch_s: float, left_s: float, config_epochs: int) -> Settled:
+    fitting = math.floor(PLANNED_SHARE * left_s / max(epoch_s, 1e-9))
+    num_epochs = max(1, min(config_epochs, fitting))
+    if fitting < 1:
+        reason = (
+            f"an epoch takes about {epoch_s:,.1f} s, more than the time budget leaves; one is run"
+        )
+    else:
+        reason = (
+            f"an epoch takes about {epoch_s:,.1f} s, so {fitting:,} fit into the time budget; "
+            f"train.epochs allows {config_epochs:,}"
+        )
+    choice = Choice(what="epochs", chosen=str(num_epochs), reason=reason)
+    return _with(replace(settled, num_epochs=num_epochs), choice)
+
+
+def _with(settled: Settled, choice: Choice) -> Settled:
+    return replace(settled, choices=(*settled.choices, choice))
+
+
+def _range_test(
+    classifier: Classifier, batches: Batches, course: Course, settled: Settled
+) -> RangeTest:
+    """Train for some steps at rising rates; the same batches come again where there are few."""
+    places = chain.from_iterable(
+        ((epoch, index) for index in range(batches.num_steps)) for epoch in count(1)
+    )
+    upcoming = chain.from_iterable(batches.epoch(epoch) for epoch in count(1))
+    network = classifier.network
+    with borrowed(network), seeded(course.config.seed, device=course.device):
+        stepper = trial_stepper(classifier, batches, course, settled)
+
+        def loss_at(lr: float) -> float:
+            epoch, index = next(places)
+            with lowered(network, wanted=settled.pace.lowered):
+                _, loss = stepper.gradients(next(upcoming), epoch=epoch, index=index)
+            if math.isfinite(value := float(loss)):
+                set_rate(stepper.optimizer, lr, momentum=None)
+                stepper.optimizer.step()
+            return value
+
+        return range_test(loss_at, rates=rates())
+
+
+def _seconds_a_step(
+    classifier: Classifier, batches: Batches, course: Course, settled: Settled
+) -> float:
+    """Return how long a step takes, its batch made, its weights moved."""
+    network, times = classifier.network, []
+    with borrowed(network), seeded(course.config.seed, device=course.device):
+        stepper = trial_stepper(classifier, batches, course, settled)
+        began_s = time.perf_counter()
+        for batch in chain.from_iterable(batches.epoch(epoch) for epoch in count(1)):
+            with lowered(network, wanted=settled.pace.lowered):
+                stepper.step(batch, epoch=1, index=0)
+            stepper.settle()
+            times.append(time.perf_counter() - began_s)
+            began_s = time.perf_counter()
+            if len(times) == NUM_TIMED:
+                break
+    return min(times[1:])
+
+
+def _validation_s(classifier: Classifier, validation: Photos, course: Course) -> float:
+    rows_N = validation.rows_N[:NUM_VALIDATED]
+    if not len(rows_N):
+        return 0.0
+    began_s = time.perf_counter()
+    predictor = Predictor(classifier, device=course.device)
+    ready_s = time.perf_counter()
+    predictor.logits(validation.pixels_MHWC, rows_N=rows_N)
+    ended_s = time.perf_counter()
+    return ready_s - began_s + (ended_s - ready_s) * len(validation.rows_N) / len(rows_N)

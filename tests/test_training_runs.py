@@ -1,0 +1,177 @@
+"""Whole runs that train the network: what they leave, and going on after being stopped."""
+
+import csv
+import json
+import signal
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fieldmark.base.errors import RecipeError
+from fieldmark.base.journal import read_journal
+from fieldmark.base.run_folder import RunFolder
+from fieldmark.run import Run
+from fieldmark.watching import Watching
+
+Train = Callable[..., Run]
+EVERY_STEP = ("train.checkpoint_every_s=1e-9", "train.epochs=3")
+
+
+def folder_of(run: Run) -> RunFolder:
+    assert run.path is not None
+    return RunFolder(run.path)
+
+
+def record_of(folder: RunFolder) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(folder.run_json.read_text("utf-8"))
+    return content
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def without_times(rows: list[dict[str, str]]) -> list[dict[str, str]]:
+    timed = ("seconds", "images_per_second", "data_wait_s")
+    return [{key: value for key, value in row.items() if key not in timed} for row in rows]
+
+
+def test_a_finished_training_leaves_its_course_and_no_checkpoints(finished_finetune: Run) -> None:
+    folder = folder_of(finished_finetune)
+    assert not folder.checkpoints_dir.exists()
+    assert len(table(folder.history_csv)) == 10
+    assert folder.augmentation_png.read_bytes().startswith(b"\x89PNG")
+    page = folder.live_html.read_text("utf-8")
+    assert 'http-equiv="refresh"' not in page
+    assert "report.html" in page
+    names = [event["event"] for event in read_journal(folder.events_jsonl)]
+    assert names[0] == "start"
+    assert names[-1] == "end"
+    assert names.count("epoch") == 10
+    assert names.count("checkpoint") >= 2
+
+
+def test_what_was_chosen_stands_in_the_record_and_in_the_resolved_recipe(
+    finished_finetune: Run,
+) -> None:
+    folder = folder_of(finished_finetune)
+    told = record_of(folder)["training"]
+    resolved = tomllib.loads(folder.resolved_toml.read_text("utf-8"))
+    assert told["kept_epoch"] == told["num_epochs_planned"] == 10
+    assert told["stopped_early"] is None
+    assert [choice["what"] for choice in told["choices"]][:3] == [
+        *("precision", "memory format", "convolutions")
+    ]
+    assert all(choice["reason"] for choice in told["choices"])
+    assert resolved["train"]["precision"] == "float32"
+    assert resolved["train"]["batch_norm"] == "frozen"
+    assert resolved["optim"]["lr"] == told["lr"] == 3e-3
+
+
+def test_a_probe_leaves_no_course_of_a_network(finished_quick: Run) -> None:
+    folder = folder_of(finished_quick)
+    assert table(folder.history_csv) == []
+    for path in (folder.augmentation_png, folder.live_html, folder.checkpoints_dir):
+        assert not path.exists()
+    assert "training" not in record_of(folder)
+
+
+@pytest.fixture(scope="module")
+def whole(train_tiny: Train, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run that nobody stopped."""
+    out = tmp_path_factory.mktemp("whole") / "run"
+    return train_tiny(out, recipe="finetune", overrides=EVERY_STEP)
+
+
+@pytest.mark.parametrize("at", [1, 4, 9])
+def test_a_run_that_was_stopped_and_goes_on_is_the_run_that_was_not(
+    at: int, whole: Run, train_tiny: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the photos to the report, by a signal as from Ctrl-C at one of its nine steps."""
+    plain, calls = Watching.batch, []
+
+    def batch(watch: Watching, num_photos: int) -> None:
+        plain(watch, num_photos)
+        calls.append(num_photos)
+        if len(calls) == at:
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(Watching, "batch", batch)
+    with pytest.raises(KeyboardInterrupt):
+        train_tiny(tmp_path / "run", recipe="finetune", overrides=EVERY_STEP)
+    folder = RunFolder(tmp_path / "run")
+    assert record_of(folder)["status"] == "interrupted"
+    assert len(list(folder.checkpoints_dir.iterdir())) == 2
+    del calls[:]
+    monkeypatch.setattr(Watching, "batch", plain)
+    run = train_tiny(tmp_path / "run", recipe="finetune", overrides=EVERY_STEP, resume=True)
+    assert without_times(table(folder.history_csv)) == without_times(
+        table(folder_of(whole).history_csv)
+    )
+    expected = folder_of(whole)
+    for name in ("predictions_csv", "evaluation_json", "resolved_toml", "splits_csv"):
+        assert getattr(folder, name).read_bytes() == getattr(expected, name).read_bytes(), name
+    weights = [each.classifier.network.state_dict() for each in (run, whole)]
+    assert all(np.array_equal(value, weights[1][name]) for name, value in weights[0].items())
+    assert record_of(folder)["status"] == "finished"
+    assert not folder.checkpoints_dir.exists()
+
+
+def test_a_learning_rate_to_be_found_leaves_its_curve(train_tiny: Train, tmp_path: Path) -> None:
+    asked = ["optim.lr=auto", "train.epochs=1"]
+    folder = folder_of(train_tiny(tmp_path / "run", recipe="finetune", overrides=asked))
+    rows = table(folder.lr_range_csv)
+    assert list(rows[0]) == ["lr", "loss", "smoothed"]
+    assert len(rows) > 5
+    told = record_of(folder)["training"]
+    (choice,) = (each for each in told["choices"] if each["what"] == "learning rate")
+    assert float(choice["chosen"]) == pytest.approx(told["lr"], rel=0.05)
+    resolved = tomllib.loads(folder.resolved_toml.read_text("utf-8"))
+    assert resolved["optim"]["lr"] == told["lr"]
+    assert resolved["reasons"]["optim.lr"] == choice["reason"]
+
+
+def test_a_time_budget_is_kept_to_with_one_epoch_at_least(
+    train_tiny: Train, tmp_path: Path
+) -> None:
+    asked = ["train.time_budget_s=1e-3", "train.epochs=9"]
+    folder = folder_of(train_tiny(tmp_path / "run", recipe="finetune", overrides=asked))
+    assert len(table(folder.history_csv)) == 1
+    resolved = tomllib.loads(folder.resolved_toml.read_text("utf-8"))
+    assert resolved["train"]["epochs"] == 1
+    assert "more than the time budget leaves" in resolved["reasons"]["train.epochs"]
+
+
+def test_a_training_that_diverges_fails_the_run_with_the_files_of_the_batch(
+    train_tiny: Train, tmp_path: Path
+) -> None:
+    asked = ["optim.name=sgd", "optim.lr=9.9", "optim.head_lr_factor=1000", "optim.warmup_epochs=0"]
+    with pytest.raises(RecipeError, match=r"diverged .*(cherry|leaf|sky)/\d\d\.png"):
+        train_tiny(tmp_path / "run", recipe="finetune", overrides=asked)
+    folder = RunFolder(tmp_path / "run")
+    assert record_of(folder)["status"] == "failed"
+    assert read_journal(folder.events_jsonl)[-1]["outcome"] == "RecipeError"
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        ["train.strategy=last-stages", "train.last_stages=2", "model.head=cosine"],
+        ["train.strategy=all", "model.head=flatten", "train.ema=0.9", "augment.test_views=2"],
+        ["augment.policy=trivial", "augment.mixup=0.2", "train.class_weights=balanced"],
+    ],
+)
+def test_what_was_trained_is_what_the_bundle_predicts_with(
+    asked: list[str], train_tiny: Train, photos: Path, tmp_path: Path
+) -> None:
+    run = train_tiny(tmp_path / "run", recipe="finetune", overrides=[*asked, "train.epochs=2"])
+    rows = table(folder_of(run).predictions_csv)
+    again = run.predict([photos / row["path"] for row in rows])
+    for row, prediction in zip(rows, again, strict=True):
+        assert prediction.label == row["predicted"]
+        assert prediction.confidence == pytest.approx(float(row["confidence"]), abs=1e-6)
