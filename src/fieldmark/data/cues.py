@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from fieldmark.data.images import TURNED, Decoded, UnreadableImage, decode
+from fieldmark.data.images import TURNED, Decoded, UnreadableImage, decode, reduction
 from fieldmark.data.metadata import UPRIGHT
 
 THUMBNAIL_PX = 32
@@ -67,14 +67,14 @@ def inspect(content: bytes, *, decoded: Decoded | None = None) -> Inspected:
 
     Args:
         content: all of them.
-        decoded: the same photo decoded in full, if it was; it is measured instead of decoding
-            once more, where that gives the same cues.
+        decoded: the same photo, if it was decoded; it is measured instead of decoding once more,
+            where that gives the same cues.
 
     Raises:
         UnreadableImage: there is not enough memory for this photo now; another time there may be.
     """
     try:
-        if decoded is None or _differs_at_reduced_scale(decoded):
+        if decoded is None or _would_be_measured_otherwise(decoded):
             decoded = decode(content, turn_upright=False, reduce_to_px=LOOK_PX)
     except UnreadableImage as error:
         if isinstance(error.__cause__, MemoryError):
@@ -86,9 +86,11 @@ def inspect(content: bytes, *, decoded: Decoded | None = None) -> Inspected:
     )
 
 
-def _differs_at_reduced_scale(decoded: Decoded) -> bool:
-    is_reducible = decoded.format == "JPEG" and min(decoded.image.size) >= 2 * LOOK_PX
-    return is_reducible or decoded.orientation != UPRIGHT
+def _would_be_measured_otherwise(decoded: Decoded) -> bool:
+    """Say whether the photo was turned, or decoded at another scale than here."""
+    size = decoded.width, decoded.height
+    part = reduction(size, to_px=LOOK_PX) if decoded.format == "JPEG" else 1
+    return part != decoded.reduced_by or decoded.orientation != UPRIGHT
 
 
 def measure(decoded: Decoded) -> Cues:

@@ -41,6 +41,9 @@ _UPRIGHT_BY = {
 }
 """EXIF orientation to the turn that undoes it (EXIF 2.32, section 4.6.4)."""
 
+_REDUCTIONS = (8, 4, 2)
+"""The parts of its size at which the decoder gives a JPEG, besides the whole."""
+
 _SWAPS_SIDES = frozenset({5, 6, 7, 8})
 """The orientations that lay a photo on its side."""
 
@@ -66,6 +69,8 @@ class Decoded:
     """What the content is, whatever the file's name says: "JPEG", "PNG"..."""
     mode: str
     """Pillow's name for the pixels as they are in the file: "RGB", "CMYK", "P"..."""
+    reduced_by: int
+    """1, or 2, 4 or 8 where a JPEG was decoded at that part of its size."""
     repairs: tuple[str, ...]
     """What was changed so that the pixels mean what they look like; empty for a plain photo."""
 
@@ -85,8 +90,8 @@ def decode(
             for collections whose tags outlived an editor that had turned the pixels.
         max_pixels: width times height above which the photo is refused before it is decoded.
         reduce_to_px: decode a JPEG at a half, a quarter or an eighth of its size, where both sides
-            keep at least this many pixels: faster, but the pixels are not those of a reduced photo.
-            None decodes in full, which is what training and prediction need.
+            keep at least this many pixels: several times faster, for who reduces it anyway, though
+            the pixels are not quite those of a photo reduced later. None decodes in full.
 
     Raises:
         UnreadableImage: for anything but a complete picture in a format that is read.
@@ -127,10 +132,10 @@ def _decode(
     opened = open_undecoded(content, kind=kind)
     _refuse(opened, max_pixels=max_pixels)
     mode, is_16_bit, already_turned = opened.mode, _is_16_bit(opened), _turned_by_pillow(opened)
-    full_size = _reduce(opened, to_px=reduce_to_px)
+    full_size, reduced_by = _reduce(opened, to_px=reduce_to_px)
     opened.load()
     rgb, repairs = to_rgb(opened, is_16_bit=is_16_bit)
-    width, height = full_size or rgb.size
+    width, height = rgb.size if reduced_by == 1 else full_size
     exif = exif or opened.info.get("exif", b"") or _exif_in_text(opened.info.get(_RAW_EXIF))
     orientation = already_turned or _orientation(opened, exif=exif, xmp=xmp)
     if orientation != UPRIGHT and bool(already_turned) != turn:
@@ -149,8 +154,14 @@ def _decode(
         camera=read_camera(exif),
         format=kind,
         mode=mode,
+        reduced_by=reduced_by,
         repairs=repairs,
     )
+
+
+def reduction(size: tuple[int, int], *, to_px: int) -> int:
+    """Return the part of its size, 1, 2, 4 or 8, at which a JPEG keeps `to_px` on both sides."""
+    return next((part for part in _REDUCTIONS if min(size) // to_px >= part), 1)
 
 
 def repair_of_turn(orientation: int) -> tuple[str, ...]:
@@ -163,13 +174,12 @@ def sides_turned(size: tuple[int, int], orientation: int) -> tuple[int, int]:
     return size[::-1] if orientation in _SWAPS_SIDES else size
 
 
-def _reduce(opened: ImageFile.ImageFile, *, to_px: int | None) -> tuple[int, int] | None:
-    """Have a JPEG decoded at a reduced scale; return its full size, or None for other formats."""
-    if to_px is None or not isinstance(opened, JpegImagePlugin.JpegImageFile):
-        return None
+def _reduce(opened: ImageFile.ImageFile, *, to_px: int | None) -> tuple[tuple[int, int], int]:
+    """Have a JPEG decoded at a reduced scale; return its full size, and by how much."""
     full_size = opened.size
-    opened.draft(None, (to_px, to_px))
-    return full_size
+    if to_px is not None and isinstance(opened, JpegImagePlugin.JpegImageFile):
+        opened.draft(None, (to_px, to_px))
+    return full_size, 1 if opened.size == full_size else reduction(full_size, to_px=to_px or 1)
 
 
 def _refuse(opened: ImageFile.ImageFile, *, max_pixels: int) -> None:

@@ -96,10 +96,17 @@ class Preprocess:
     def decode(self, content: bytes) -> Decoded:
         """Decode a photo's file in the way that this model expects; `to_pixels` comes next.
 
+        A JPEG is decoded at a half, a quarter or an eighth of its size where it is to be reduced to
+        less than that anyway: several times as fast for the photos of today's cameras.
+
         Raises:
             UnreadableImage: for anything but a complete picture in a format that is read.
         """
-        return decode(content, turn_upright=self.orientation == "exif")
+        return decode(
+            content,
+            turn_upright=self.orientation == "exif",
+            reduce_to_px=self.prescale_px or self.size_px,
+        )
 
     def to_pixels(self, image: Image.Image) -> NDArray[np.uint8]:
         """Return the photo as uint8 of shape (S, S, 3).

@@ -95,16 +95,17 @@ class Batches:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Prepare batches ahead for as long as the block lasts."""
-        num_threads = torch.get_num_threads()
-        with ThreadPoolExecutor(
-            1, "batches", initializer=torch.set_num_threads, initargs=(1,)
-        ) as t:
-            t.submit(int).result()
-            # One thread is enough for a batch, and its setting is its own; but some libraries
-            # know one setting for all threads, which the line above has changed.
-            torch.set_num_threads(num_threads)
-            self._thread = t
+        """On a GPU, prepare batches ahead in a thread for as long as the block lasts.
+
+        On a CPU that would be no gain: its cores are busy with the network. And a second thread
+        that computes makes GNU's OpenMP, once it counts more threads than cores, put its own to
+        sleep between operations, which takes two fifths of the speed.
+        """
+        if self._device.type == "cpu":
+            yield
+            return
+        with ThreadPoolExecutor(1, "batches") as thread:
+            self._thread = thread
             try:
                 yield
             finally:
