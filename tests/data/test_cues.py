@@ -62,15 +62,31 @@ def test_the_maker_stands_before_a_model_that_does_not_name_it() -> None:
 
 @pytest.mark.parametrize("size", [(1024, 768), (300, 300), (100, 80)])
 @pytest.mark.parametrize("rotation", [1, 6])
-def test_cues_do_not_depend_on_whether_the_photo_was_decoded_in_full(
-    size: tuple[int, int], rotation: int
+@pytest.mark.parametrize("to_px", [None, 30, LOOK_PX, 400])
+def test_cues_do_not_depend_on_the_scale_that_the_photo_was_decoded_at(
+    size: tuple[int, int], rotation: int, to_px: int | None
 ) -> None:
     content = with_metadata(scene(*size), rotation=rotation)
-    alone, beside = inspect(content).cues, inspect(content, decoded=decode(content)).cues
+    decoded = decode(content, reduce_to_px=to_px)
+    alone, beside = inspect(content).cues, inspect(content, decoded=decoded).cues
     assert alone is not None
     assert beside is not None
     assert np.array_equal(alone.thumbnail_SSC, beside.thumbnail_SSC)
     assert (alone.sharpness, alone.contrast) == (beside.sharpness, beside.contrast)
+
+
+def test_a_photo_decoded_at_the_scale_that_is_looked_at_is_not_decoded_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    content = encoded(scene(2400, 1800))
+    decoded = decode(content, reduce_to_px=224)
+    assert decoded.reduced_by == 8
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr("fieldmark.data.cues.decode", refuse)
+    assert inspect(content, decoded=decoded).cues is not None
 
 
 def test_a_large_jpeg_is_decoded_at_a_reduced_scale_that_keeps_what_is_looked_at() -> None:

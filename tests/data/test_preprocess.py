@@ -100,6 +100,40 @@ def test_a_file_is_decoded_as_the_model_expects() -> None:
     assert (stored.width, stored.height) == (30, 10)
 
 
+@pytest.mark.parametrize(
+    ("size", "px", "part"),
+    [((900, 640), 80, 8), ((900, 639), 80, 4), ((900, 640), 300, 2), ((900, 640), 400, 1)],
+)
+def test_a_jpeg_is_decoded_no_smaller_than_it_is_needed(
+    size: tuple[int, int], px: int, part: int
+) -> None:
+    smooth = noise(9, 7).resize(size, Image.Resampling.BICUBIC)
+    buffer = io.BytesIO()
+    smooth.save(buffer, "JPEG", quality=95)
+    preprocess = Preprocess(size_px=px)
+    decoded = preprocess.decode(buffer.getvalue())
+    assert decoded.reduced_by == part
+    assert decoded.image.size == tuple(-(-side // part) for side in size)
+    assert (decoded.width, decoded.height) == size
+    pixels = preprocess.to_pixels(decoded.image).astype(int)
+    in_full = preprocess.to_pixels(smooth).astype(int)
+    assert np.abs(pixels - in_full).mean() < 1.5
+
+
+def test_what_a_photo_is_reduced_to_first_decides_how_it_is_decoded() -> None:
+    buffer = io.BytesIO()
+    noise(400, 400).save(buffer, "JPEG")
+    first = Preprocess(size_px=224, prescale_px=50).decode(buffer.getvalue())
+    assert (first.reduced_by, first.image.size) == (8, (50, 50))
+
+
+def test_other_formats_are_decoded_in_full() -> None:
+    buffer = io.BytesIO()
+    noise(400, 400).save(buffer, "PNG")
+    decoded = Preprocess(size_px=50).decode(buffer.getvalue())
+    assert (decoded.reduced_by, decoded.image.size) == (1, (400, 400))
+
+
 def test_normalise_is_the_formula() -> None:
     preprocess = Preprocess(size_px=8, mean=IMAGENET_MEAN, std=IMAGENET_STD)
     values = np.random.default_rng(0).integers(0, 256, (2, 3, 8, 8), dtype=np.uint8)

@@ -33,7 +33,7 @@ SCALARS_EVERY_S = 1.0
 """Between two figures of the loss for those who watch."""
 SAVING_SHARE = 0.05
 """Of the time may go into checkpoints: where one takes long, they become rarer."""
-NUM_NAMED = 8
+NUM_NAMED = 64
 """Files of a batch that a message names; the others are counted."""
 
 
