@@ -252,11 +252,11 @@ def test_benchmark_table_has_the_markers_and_columns_that_its_script_renews(scri
     )
     given = {key.arg: ast.literal_eval(key.value) for key in call.keywords}
     begin, end = f"<!-- {given['name']}: begin -->", f"<!-- {given['name']}: end -->"
-    table = (ROOT / "benchmarks/README.md").read_text("utf-8").partition(begin)[2].partition(end)
-    header, _, *rows = table[0].strip().splitlines()
+    before, _, after = (ROOT / "benchmarks/README.md").read_text("utf-8").partition(begin)
+    header, _, *rows = after.partition(end)[0].strip().splitlines()
     assert header == f"| {' | '.join(given['header'])} |"
-    assert rows
-    assert {row.count("|") for row in rows} == {header.count("|")}
+    assert rows or before.rstrip().endswith("Not recorded yet.")
+    assert {row.count("|") for row in rows} <= {header.count("|")}
 
 
 def test_python_names_in_the_docs_are_public() -> None:
