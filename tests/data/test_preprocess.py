@@ -117,7 +117,7 @@ def test_a_jpeg_is_decoded_no_smaller_than_it_is_needed(
     assert (decoded.width, decoded.height) == size
     pixels = preprocess.to_pixels(decoded.image).astype(int)
     in_full = preprocess.to_pixels(smooth).astype(int)
-    assert np.abs(pixels - in_full).mean() < 1.5
+    assert np.abs(pixels - in_full).mean() < 3  # of 255, at hard edges of colour
 
 
 def test_what_a_photo_is_reduced_to_first_decides_how_it_is_decoded() -> None:

@@ -232,8 +232,12 @@ def test_a_diverged_loss_names_the_place_the_files_and_the_learning_rate(
 
 
 def test_of_a_large_batch_some_files_are_named_and_the_others_counted(
-    make_classifier: MakeClassifier, make_photos: MakePhotos, fit_tiny: FitTiny
+    make_classifier: MakeClassifier,
+    make_photos: MakePhotos,
+    fit_tiny: FitTiny,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("fieldmark.training.fit.NUM_NAMED", 8)
     classifier = make_classifier()
     with torch.no_grad():
         classifier.network.head.weight.fill_(math.nan)
