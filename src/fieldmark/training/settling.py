@@ -6,14 +6,15 @@ range test where there was one. The network is left as it was.
 
 import math
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import chain, count
+from itertools import count
 
 from fieldmark.models.classifier import Classifier
 from fieldmark.models.inference import Predictor
 from fieldmark.models.lowering import lowered
 from fieldmark.models.randomness import seeded
-from fieldmark.training.batches import Batches, Photos
+from fieldmark.training.batches import Batch, Batches, Photos
 from fieldmark.training.course import Choice, Course, Settled
 from fieldmark.training.optim import set_rate
 from fieldmark.training.pace import borrowed, choose_pace, pays_to_compile, trial_stepper
@@ -86,25 +87,28 @@ def _with(settled: Settled, choice: Choice) -> Settled:
 def _range_test(
     classifier: Classifier, batches: Batches, course: Course, settled: Settled
 ) -> RangeTest:
-    """Train for some steps at rising rates; the same batches come again where there are few."""
-    places = chain.from_iterable(
-        ((epoch, index) for index in range(batches.num_steps)) for epoch in count(1)
-    )
-    upcoming = chain.from_iterable(batches.epoch(epoch) for epoch in count(1))
-    network = classifier.network
+    """Train for some steps at rising rates."""
+    network, upcoming = classifier.network, _endless(batches)
     with borrowed(network), seeded(course.config.seed, device=course.device):
         stepper = trial_stepper(classifier, batches, course, settled)
 
         def loss_at(lr: float) -> float:
-            epoch, index = next(places)
+            epoch, index, batch = next(upcoming)
             with lowered(network, wanted=settled.pace.lowered):
-                _, loss = stepper.gradients(next(upcoming), epoch=epoch, index=index)
+                _, loss = stepper.gradients(batch, epoch=epoch, index=index)
             if math.isfinite(value := float(loss)):
                 set_rate(stepper.optimizer, lr, momentum=None)
                 stepper.optimizer.step()
             return value
 
         return range_test(loss_at, rates=rates())
+
+
+def _endless(batches: Batches) -> Iterator[tuple[int, int, Batch]]:
+    """Yield epoch, step and batch without end: a small folder's come again, changed otherwise."""
+    for epoch in count(1):
+        for index, batch in enumerate(batches.epoch(epoch)):
+            yield epoch, index, batch
 
 
 def _seconds_a_step(
@@ -115,7 +119,7 @@ def _seconds_a_step(
     with borrowed(network), seeded(course.config.seed, device=course.device):
         stepper = trial_stepper(classifier, batches, course, settled)
         began_s = time.perf_counter()
-        for batch in chain.from_iterable(batches.epoch(epoch) for epoch in count(1)):
+        for _, _, batch in _endless(batches):
             with lowered(network, wanted=settled.pace.lowered):
                 stepper.step(batch, epoch=1, index=0)
             stepper.settle()
