@@ -35,6 +35,7 @@ FLAGS = {
     "predict": ["--top-k", "--format", "--output"],
     "summary": ["--recipe", "--backbone", "--size", "--classes", "--set"],
     "demo": ["--out"],
+    "data": ["--list"],
 }
 ARGUMENTS = {
     "explore": ["PHOTOS"],
@@ -43,6 +44,7 @@ ARGUMENTS = {
     "predict": ["RUN", "PATH"],
     "summary": [],
     "demo": [],
+    "data": ["NAME", "DIR"],
 }
 
 
@@ -355,7 +357,26 @@ def test_summary_shows_the_layers_and_the_parameters(call_main: CallMain) -> Non
     assert outcome.code == 0
     lines = outcome.out.splitlines()
     assert lines[0] == "resnet50 at 64x64 px, 5 classes"
-    assert lines[-1] == "Parameters: 23,518,277 (backbone 23,508,032, head 10,245)"
+    # Of the 4,087,136,256 at 224 px, (64 / 224)² remain.
+    assert " ".join(lines[-6].split()) == "Backbone 23,508,032 53,120 23,561,152 333.6 million"
+
+
+def test_summary_of_the_reference_ends_as_keras_counts_it(call_main: CallMain) -> None:
+    outcome = call_main("summary", "--recipe", "reference")
+    assert outcome.code == 0
+    lines = outcome.out.splitlines()
+    assert lines[0] == "keras_resnet50 at 50x50 px, 8 classes"
+    assert lines[-2:] == [
+        "As Keras counts: backbone 23,587,712, head 65,544, in all 23,653,256,",
+        "of which trainable 23,600,136 and not trainable 53,120 (running statistics)",
+    ]
+
+
+def test_summary_at_another_size_tells_what_a_photo_costs(call_main: CallMain) -> None:
+    outcome = call_main("summary", "--backbone", "resnet101", "--size", "224")
+    assert outcome.code == 0
+    (both,) = (line for line in outcome.out.splitlines() if line.startswith(" Both "))
+    assert both.endswith(" 7.80 billion")
 
 
 def test_demo_hands_its_folder_on(call_main: CallMain, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -113,8 +113,10 @@ def test_a_division_without_validation_is_refused(
     write_photos: WritePhotos, tmp_path: Path
 ) -> None:
     gathered = read(write_photos(tmp_path / "photos", count=2))
-    with pytest.raises(SplitError, match="No photo is left for validation"):
+    with pytest.raises(SplitError, match=r"No photo is left for validation.*split\.validation=0"):
         divide(gathered, SplitConfig(), given=Given())
+    counts = divide(gathered, SplitConfig(validation=0), given=Given()).splits.counts()
+    assert counts == {"train": 3, "validation": 0, "test": 3}
 
 
 def test_a_split_file_is_followed(photos: Path, tmp_path: Path) -> None:

@@ -85,6 +85,17 @@ def test_training_divides_the_photos_as_was_told(
     assert explored.audit == finished_quick.audit
 
 
+@pytest.mark.parametrize("with_weights", [False, True])
+def test_photos_can_be_looked_at_as_divided_without_validation(
+    photos: Path, weights: Path, tmp_path: Path, *, with_weights: bool
+) -> None:
+    given = {"weights": str(weights) if with_weights else "none"}
+    result = explore(photos, tmp_path / "out", overrides=["split.validation=0"], **given)
+    assert result.splits is not None
+    assert result.splits.counts()["validation"] == 0
+    assert {row["split"] for row in table(result.path / "splits.csv")} == {"train", "test"}
+
+
 def test_the_page_names_the_folder_and_the_command(photos: Path, tmp_path: Path) -> None:
     result = explore(photos, tmp_path / "out", command="fieldmark explore 'my photos'")
     page = result.page.read_text("utf-8")

@@ -102,6 +102,7 @@ def test_bad_usage_is_2_with_the_way_to_help(call_main: CallMain, arguments: lis
         (["summary", "--backbone", "resnet5"], "no backbone 'resnet5'"),
         (["summary", "--set", "train.epoch=1"], "Did you mean 'epochs'?"),
         (["demo", "--out", "{run}/run.json"], "run.json"),
+        (["data", "natural-image"], "Did you mean 'natural-images'?"),
     ],
 )
 def test_bad_input_is_2_with_a_message_and_no_trace(

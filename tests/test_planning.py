@@ -8,7 +8,7 @@ import torch
 
 from fieldmark.base.errors import RecipeError, WeightsError
 from fieldmark.models.orientation import Verdict
-from fieldmark.planning import assemble, layout, plan, read_as_stored
+from fieldmark.planning import assemble, layout, plan, read_as_stored, require_validation
 from fieldmark.recipe import Recipe, load_recipe, override
 
 
@@ -71,6 +71,45 @@ def test_settling_twice_changes_nothing(weights: Path) -> None:
 def test_a_probe_on_random_weights_is_refused_with_the_way_out() -> None:
     with pytest.raises(RecipeError, match=r"worth nothing.*--weights auto.*--recipe finetune"):
         plan(override(load_recipe("quick"), ["model.weights=none"]))
+
+
+@pytest.mark.parametrize(
+    ("recipe", "asked", "told"),
+    [
+        ("quick", [], r"probe\.l2 is 'auto', .*set probe\.l2 to a number such as 0\.03, or set"),
+        ("finetune", [], r"probe\.l2 is 'auto'"),
+        ("finetune", ["train.strategy=last-stages"], r"probe\.l2 is 'auto'"),
+        ("scratch", ["train.patience=3"], r"train\.patience is 3, .*set train\.patience to none"),
+        ("scratch", ["train.keep=best"], r"train\.keep is 'best', .*set train\.keep to last"),
+        ("reference", ["train.patience=3", "train.keep=last"], r"train\.patience is 3"),
+    ],
+)
+def test_what_goes_by_validation_photos_is_refused_without_any(
+    recipe: str, asked: list[str], told: str
+) -> None:
+    with_them, without = (
+        override(load_recipe(recipe), [*asked, f"split.validation={share}"]) for share in (0.1, 0)
+    )
+    require_validation(with_them)
+    with pytest.raises(RecipeError, match=f"^{told}") as refused:
+        require_validation(without)
+    assert "split.validation to a share such as 0.1" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "asked"),
+    [
+        ("reference", []),
+        ("scratch", ["train.watch_test=true"]),
+        ("quick", ["probe.l2=0.03", "train.patience=3"]),
+        ("finetune", ["probe.l2=0.03"]),
+        ("finetune", ["model.weights=none"]),
+        ("finetune", ["model.head=cosine"]),
+        ("finetune", ["train.strategy=all"]),
+    ],
+)
+def test_what_does_not_go_by_validation_photos_does_without(recipe: str, asked: list[str]) -> None:
+    require_validation(override(load_recipe(recipe), [*asked, "split.validation=0"]))
 
 
 def test_a_power_that_has_no_gradient_is_refused_for_training(weights: Path) -> None:

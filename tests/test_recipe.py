@@ -62,7 +62,7 @@ def test_each_file_in_the_package_is_a_built_in_recipe() -> None:
 
 def test_quick_freezes_the_backbone_and_the_other_recipes_train_it() -> None:
     strategies = {name: load_recipe(name).train.strategy for name in BUILT_IN}
-    trained = {"finetune": "head-then-all", "digits": "all", "scratch": "all"}
+    trained = {"finetune": "head-then-all", "digits": "all", "scratch": "all", "reference": "all"}
     assert strategies == {"quick": "probe", **trained}
 
 
@@ -70,6 +70,25 @@ def test_recipes_that_begin_with_random_weights_say_so() -> None:
     weights = {name: load_recipe(name).model.weights for name in BUILT_IN}
     assert weights["scratch"] == "none"
     assert weights["finetune"] == weights["quick"] == "auto"
+
+
+def test_the_reference_chooses_nothing_and_watches_the_test_photos() -> None:
+    recipe = load_recipe("reference")
+    assert (recipe.split.test, recipe.split.validation) == (0.33, 0)
+    train, optim = recipe.train, recipe.optim
+    assert (train.keeps_best, train.patience, train.watch_test) == (False, None, True)
+    assert (train.label_smoothing, train.batch_norm, train.batch_size) == (0, "batch", 32)
+    assert (optim.name, optim.lr, optim.epsilon, optim.weight_decay) == ("adam", 1e-3, 1e-7, 0)
+    assert (optim.schedule, optim.warmup_epochs, optim.head_lr_factor) == ("constant", 0, 1)
+    assert (recipe.data.size_px, recipe.data.resize) == (50, "squash")
+    assert (recipe.data.antialias, recipe.data.interpolation) == (False, "bilinear")
+    assert (recipe.model.backbone, recipe.model.head) == ("keras_resnet50", "flatten")
+    changes = recipe.augment.resolved()
+    assert (changes.flip_horizontal, changes.flip_vertical, changes.rotate_turns) == (
+        *(True, True),
+        0.4,
+    )
+    assert (changes.crop_scale, changes.colour, changes.mixup) == ((1.0, 1.0), 0, 0)
 
 
 def test_digits_are_never_mirrored() -> None:
@@ -356,5 +375,5 @@ def test_the_written_recipe_carries_its_schema_and_every_section() -> None:
 def test_fields_left_open_are_not_written_at_any_depth() -> None:
     args = {"drop_rate": None, "inner": {"a": None, "b": 1}}
     tables = recipe_tables(Recipe(model=ModelConfig(backbone_args=args)))
-    assert tables["data"] == {}
+    assert tables["data"] == {"antialias": True}
     assert tables["model"]["backbone_args"] == {"inner": {"b": 1}}

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import tomllib
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -22,6 +23,7 @@ from fieldmark.records import (
     LAYERS_HEADER,
     PROBE_HEADER,
     describe_training,
+    write_history,
     write_resolved,
 )
 from fieldmark.run import Run
@@ -29,6 +31,8 @@ from fieldmark.training.course import Choice, Pace, Settled
 from fieldmark.training.fit import Fitted
 from fieldmark.training.strategies import Outcome
 from fieldmark.training.tally import HISTORY_HEADER, Epoch
+
+ROW = Epoch(**dict.fromkeys(HISTORY_HEADER, 1))
 
 
 def folder_of(run: Run) -> RunFolder:
@@ -83,10 +87,17 @@ def test_the_last_epoch_is_that_of_the_saved_weights(finished_finetune: Run) -> 
     assert float(last["val_accuracy"]) == pytest.approx(right)
 
 
+def test_what_was_not_measured_is_an_empty_cell(tmp_path: Path) -> None:
+    rows = [replace(ROW, val_loss=math.nan, test_loss=0.25), replace(ROW, epoch=2)]
+    write_history(tmp_path / "history.csv", rows)
+    first, second = table(tmp_path / "history.csv")
+    assert (first["val_loss"], first["test_loss"], first["epoch"]) == ("", "0.25", "1")
+    assert second["val_loss"] == "1"
+
+
 # What was settled, and why
 
 
-ROW = Epoch(**dict.fromkeys(HISTORY_HEADER, 1))
 CHOICES = (
     Choice(what="precision", chosen="bfloat16", reason="twice as fast"),
     Choice(what="learning rate", chosen="0.002", reason="the loss fell"),
@@ -167,20 +178,23 @@ def test_of_augmentation_a_probe_keeps_its_views_alone(
 
 def test_the_record_tells_what_was_chosen_and_which_epoch_is_kept(tmp_path: Path) -> None:
     record = RunRecord(folder=RunFolder(tmp_path), command="", photos=tmp_path)
-    describe_training(record, outcome(*CHOICES, stopped_early="no lower loss"))
+    found = replace(outcome(*CHOICES, stopped_early="no lower loss"), test_s=1.2345)
+    describe_training(record, found, batch_size=8)
     assert record.values["training"] == {
         "kept_epoch": 1,
         "num_epochs_planned": 3,
         "stopped_early": "no lower loss",
         "choices": [asdict(choice) for choice in CHOICES],
         "lr": 0.002,
+        "batch_size": 8,
+        "test_seconds": 1.23,
     }
     json.dumps(record.values)
 
 
 def test_of_a_probe_the_record_tells_nothing_of_the_kind(tmp_path: Path) -> None:
     record = RunRecord(folder=RunFolder(tmp_path), command="", photos=tmp_path)
-    describe_training(record, Outcome(logits_MC=np.zeros((1, 2), np.float32)))
+    describe_training(record, Outcome(logits_MC=np.zeros((1, 2), np.float32)), batch_size=8)
     assert record.values == {}
 
 
@@ -195,7 +209,7 @@ def test_the_bundle_gives_the_saved_logits_of_the_test_photos(
     classifier, saved = run.classifier, run.predictions.of_split("test")
     preprocess = classifier.preprocess
     pixels = [
-        preprocess.to_pixels(preprocess.decode((photos / path).read_bytes()).image)
+        preprocess.to_pixels(preprocess.decode((photos / path).read_bytes()).pixels_HW3)
         for path in saved.paths
     ]
     predictor = Predictor(classifier, device=torch.device("cpu"))
@@ -210,6 +224,10 @@ def test_the_layers_sum_up_to_the_weights_in_the_bundle(finished_quick: Run) -> 
     head = finished_quick.classifier.network.head
     assert int(by_name["head"]["parameters"]) == 3 * (head.in_features + 1)
     assert by_name["head"]["output_shape"] == "3"
+    assert int(by_name["head"]["multiply_adds"]) == 3 * head.in_features
+    kept = finished_quick.classifier.network.named_buffers()
+    statistics = sum(int(row["statistics"]) for row in rows)
+    assert statistics == sum(value.numel() for name, value in kept if "running" in name) > 0
 
 
 def test_the_device_is_described(finished_quick: Run) -> None:

@@ -69,6 +69,18 @@ def test_a_bundle_alone_predicts_but_has_no_evaluation(
         _ = run.report
 
 
+def test_a_run_has_its_record_and_a_bundle_alone_has_none(
+    finished_quick: Run, tmp_path: Path
+) -> None:
+    assert (finished_quick.record["recipe"], finished_quick.record["status"]) == (
+        "quick",
+        "finished",
+    )
+    shutil.copytree(finished_quick.bundle, tmp_path / "bundle")
+    with pytest.raises(RunError, match="bundle without its run folder"):
+        _ = load(tmp_path / "bundle").record
+
+
 def test_a_run_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"no run at .*gone"):
         load(tmp_path / "gone")

@@ -5,6 +5,7 @@ import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -165,20 +166,88 @@ class _Renamed:
     """A run's evaluation under the paths of another."""
 
     def __init__(self, run: Run, place: Run) -> None:
-        self.evaluation, self.audit = run.evaluation, run.audit
+        self.evaluation, self.audit, self.record = run.evaluation, run.audit, run.record
         self.path, self.bundle, self.report = place.path, place.bundle, place.report
 
 
-def test_a_summary_ends_with_the_parameters_of_backbone_and_head() -> None:
-    layers = [
-        Layer(name="conv", kind="Conv2d", output_shape="8x4x4", num_parameters=9, num_trainable=9),
-        Layer(name="head", kind="Linear", output_shape="3", num_parameters=1200, num_trainable=0),
-    ]
-    text = terminal.layers(Summary(backbone="tiny", size_px=32, num_classes=3, layers=layers))
-    lines = text.splitlines()
+def layer(name: str, kind: str, shape: str, *numbers: int) -> Layer:
+    parameters, trainable, statistics, multiply_adds = numbers
+    return Layer(
+        name=name,
+        kind=kind,
+        output_shape=shape,
+        num_parameters=parameters,
+        num_trainable=trainable,
+        num_statistics=statistics,
+        num_multiply_adds=multiply_adds,
+    )
+
+
+def summary_of(*layers: Layer) -> list[str]:
+    table = Summary(backbone="tiny", size_px=32, num_classes=3, layers=layers)
+    return [line.strip() for line in terminal.layers(table).splitlines()]
+
+
+def test_a_summary_has_a_row_for_each_layer_and_sums_of_backbone_and_head() -> None:
+    lines = summary_of(
+        layer("backbone.conv", "Conv2d", "8x4x4", 9, 9, 0, 1_500_000),
+        layer("backbone.bn", "BatchNorm2d", "8x4x4", 16, 16, 16, 0),
+        layer("head", "Linear", "3", 1203, 1203, 0, 1200),
+    )
     assert lines[0] == "tiny at 32x32 px, 3 classes"
-    assert lines[-1] == "Parameters: 1,209 (backbone 9, head 1,200)"
-    assert any(line.split() == ["conv", "Conv2d", "8x4x4", "9"] for line in lines)
+    rows = [line.split() for line in lines]
+    assert ["conv", "Conv2d", "8x4x4", "9", "0", "1.5", "M"] in rows
+    assert ["bn", "BatchNorm2d", "8x4x4", "16", "16", "0"] in rows
+    assert ["Backbone", "25", "16", "41", "1.5", "million"] in rows
+    assert ["Head", "1,203", "0", "1,203", "1,200"] in rows
+    assert ["Both", "1,228", "16", "1,244", "1.5", "million"] in rows
+    assert lines[-2:] == [
+        "As Keras counts: backbone 41, head 1,203, in all 1,244,",
+        "of which trainable 1,228 and not trainable 16 (running statistics)",
+    ]
+
+
+def test_a_summary_tells_frozen_weights_from_running_statistics() -> None:
+    backbone = layer("backbone.conv", "Conv2d", "8x4x4", 2000, 0, 16, 0)
+    lines = summary_of(backbone, layer("head", "Linear", "3", 12, 12, 0, 9))
+    assert lines[-1] == (
+        "of which trainable 12 and not trainable 2,016 (16 running statistics, "
+        "2,000 frozen weights)"
+    )
+
+
+# The reference
+
+
+@pytest.mark.parametrize(
+    ("record", "begins"),
+    [
+        ({"training": {"batch_size": 8, "test_seconds": 4.6}}, "2/2 - 5s - loss: "),
+        ({"training": {"batch_size": 12, "test_seconds": 0.2}}, "1/1 - 0s - loss: "),
+        ({"training": {"batch_size": 11, "test_seconds": None}}, "2/2 - 3s - loss: "),
+        ({}, "1/1 - 3s - loss: "),
+    ],
+)
+def test_the_reference_ends_in_the_manner_of_keras(
+    record: dict[str, Any], begins: str, finished_quick: Run
+) -> None:
+    run = _Renamed(finished_quick, finished_quick)
+    run.evaluation = evaluation_of(["cat", "dog", "fox"], num_wrong=3)
+    stages = [{"name": "evaluation", "seconds": 2.7}]
+    run.record = {"recipe": "reference", "stages": stages, **record}
+    *_, before, last = terminal.finished_run(run).splitlines()  # type: ignore[arg-type]
+    assert before.startswith("Try it")
+    assert last.startswith(begins)
+    # The logit of the class named is 5 and that of the others 0, so that all answers are sure.
+    right, wrong = np.log(1 + 2 * np.exp(-5)), 5 + np.log(1 + 2 * np.exp(-5))
+    loss = (9 * right + 3 * wrong) / 12
+    assert last.partition("s - ")[2] == (
+        f"loss: {loss:.4f} - accuracy: 0.7500 - precision: 0.7500 - recall: 0.7500 - top_k: 1.0000"
+    )
+
+
+def test_other_recipes_end_without_the_line_of_keras(finished_quick: Run) -> None:
+    assert "loss:" not in terminal.finished_run(finished_quick)
 
 
 # Output files

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import signal
 import tomllib
 from collections.abc import Callable
@@ -11,6 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+import fieldmark
+from fieldmark import terminal
 from fieldmark.base.errors import RecipeError
 from fieldmark.base.journal import read_journal
 from fieldmark.base.run_folder import RunFolder
@@ -120,6 +123,110 @@ def test_a_run_that_was_stopped_and_goes_on_is_the_run_that_was_not(
     assert all(np.array_equal(value, weights[1][name]) for name, value in weights[0].items())
     assert record_of(folder)["status"] == "finished"
     assert not folder.checkpoints_dir.exists()
+
+
+# Without validation photos
+
+REFERENCE = (
+    *("model.backbone=resnet18", "train.epochs=3", "train.batch_size=8"),
+    *("train.precision=float32", "train.checkpoint_every_s=1e-9"),
+)
+
+
+@pytest.fixture(scope="module")
+def reference(train_tiny: Train, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run of the recipe reference with a tiny network: no validation photos, test watched."""
+    out = tmp_path_factory.mktemp("reference") / "run"
+    return train_tiny(out, recipe="reference", overrides=REFERENCE)
+
+
+def test_a_run_without_validation_photos_has_curves_of_training_and_test(reference: Run) -> None:
+    folder = folder_of(reference)
+    assert {row["split"] for row in table(folder.splits_csv)} == {"train", "test"}
+    assert record_of(folder)["splits"]["validation"] == 0
+    rows = table(folder.history_csv)
+    assert len(rows) == 3
+    for row in rows:
+        measured = {name.partition("_")[0] for name, cell in row.items() if "_" in name and cell}
+        assert measured >= {"train", "test"}
+        assert "val" not in measured
+    events = [event for event in read_journal(folder.events_jsonl) if event["event"] == "epoch"]
+    assert [event["val_loss"] for event in events] == [None] * 3
+    assert [str(event["test_loss"]) for event in events] == [row["test_loss"] for row in rows]
+    assert reference.report.is_file()
+    assert folder.live_html.is_file()
+
+
+def test_the_last_scores_on_test_photos_are_those_of_the_evaluation(reference: Run) -> None:
+    evaluation = reference.evaluation
+    last = table(folder_of(reference).history_csv)[-1]
+    expected = {
+        "loss": evaluation.loss,
+        "accuracy": evaluation.accuracy,
+        "precision": evaluation.precision.macro,
+        "recall": evaluation.recall.macro,
+        "top_k": evaluation.top_k[5],
+        "thresholded_precision": evaluation.thresholded_precision,
+        "thresholded_recall": evaluation.thresholded_recall,
+    }
+    for name, estimate in expected.items():
+        assert float(last[f"test_{name}"]) == pytest.approx(estimate.value), name
+
+
+def test_a_run_without_validation_photos_can_be_trained_again_and_evaluated(
+    reference: Run, train_tiny: Train, photos: Path, tmp_path: Path
+) -> None:
+    folder = folder_of(reference)
+    resolved = tomllib.loads(folder.resolved_toml.read_text("utf-8"))
+    assert (resolved["split"]["validation"], resolved["train"]["watch_test"]) == (0, True)
+    again = train_tiny(tmp_path / "again", recipe=str(folder.resolved_toml))
+    assert again.evaluation == reference.evaluation
+    assert fieldmark.evaluate(reference, photos).num_images == 36
+
+
+def test_the_record_says_how_long_the_test_photos_took(reference: Run) -> None:
+    told = record_of(folder_of(reference))["training"]
+    assert told["batch_size"] == 8
+    assert 0 <= told["test_seconds"] < 60
+    last = terminal.finished_run(reference).splitlines()[-1]
+    num_batches = math.ceil(reference.evaluation.num_images / 8)
+    seconds = round(told["test_seconds"])
+    assert last.startswith(f"{num_batches}/{num_batches} - {seconds}s - loss: ")
+
+
+def test_a_run_without_validation_photos_goes_on_as_if_it_had_not_been_stopped(
+    reference: Run, train_tiny: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, calls = Watching.batch, []
+
+    def batch(watch: Watching, num_photos: int) -> None:
+        plain(watch, num_photos)
+        calls.append(num_photos)
+        if len(calls) == 5:
+            signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(Watching, "batch", batch)
+    with pytest.raises(KeyboardInterrupt):
+        train_tiny(tmp_path / "run", recipe="reference", overrides=REFERENCE)
+    run = train_tiny(tmp_path / "run", resume=True)
+    folder, expected = folder_of(run), folder_of(reference)
+    histories = [without_times(table(each.history_csv)) for each in (folder, expected)]
+    assert histories[0] == histories[1]
+    for name in ("predictions_csv", "evaluation_json", "splits_csv"):
+        assert getattr(folder, name).read_bytes() == getattr(expected, name).read_bytes(), name
+
+
+def test_a_probe_of_a_given_strength_needs_no_validation_photos(
+    train_tiny: Train, tmp_path: Path
+) -> None:
+    run = train_tiny(tmp_path / "run", overrides=["split.validation=0", "probe.l2=0.03"])
+    (row,) = table(folder_of(run).probe_csv)
+    assert (row["l2"], row["val_loss"], row["val_accuracy"], row["chosen"]) == ("0.03", "", "", "1")
+    assert run.evaluation.accuracy.value > 0.8
+    assert run.report.is_file()
+
+
+# What a recipe leaves open
 
 
 def test_a_learning_rate_to_be_found_leaves_its_curve(train_tiny: Train, tmp_path: Path) -> None:

@@ -29,11 +29,22 @@ ROW = Epoch(
     train_precision=0.7,
     train_recall=0.65,
     train_top_k=1.0,
+    train_thresholded_precision=0.75,
+    train_thresholded_recall=0.5,
     val_loss=0.6,
     val_accuracy=0.625,
     val_precision=0.6,
     val_recall=0.55,
     val_top_k=1.0,
+    val_thresholded_precision=0.7,
+    val_thresholded_recall=0.45,
+    test_loss=0.65,
+    test_accuracy=0.6,
+    test_precision=0.55,
+    test_recall=0.5,
+    test_top_k=1.0,
+    test_thresholded_precision=0.65,
+    test_thresholded_recall=0.4,
     seconds=2.0,
     images_per_second=12.0,
     data_wait_s=0.1,
@@ -142,6 +153,17 @@ def test_after_each_epoch_the_bar_tells_how_well_it_went(record: RunRecord, sink
     assert progress.done == 0
 
 
+def test_without_validation_the_bar_tells_how_well_it_goes_on_the_test_photos_watched(
+    record: RunRecord, sink: Sink
+) -> None:
+    progress, row = Listening(), replace(ROW, val_loss=math.nan, val_accuracy=math.nan)
+    watch_of(record, progress, sink).epoch([row], num_epochs=5)
+    assert progress.details == ["epoch 1/5, test accuracy 60.00%"]
+    assert "<svg" not in page(record)  # of one epoch there is no curve yet
+    watch_of(record, progress, sink).epoch([row, replace(row, epoch=2)], num_epochs=5)
+    assert "<svg" in page(record)
+
+
 def test_a_page_that_cannot_be_written_ends_no_run(
     record: RunRecord, sink: Sink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -162,6 +184,7 @@ def test_events_and_scalars_have_the_figures_of_each_epoch(record: RunRecord, si
     assert step == 1
     assert values["epoch/val_loss"] == 0.6
     assert values["epoch/train_top_k"] == 1.0
+    assert values["epoch/test_thresholded_recall"] == 0.4
     assert set(values) == {f"epoch/{name}" for name in HISTORY_HEADER}
 
 

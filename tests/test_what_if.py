@@ -165,6 +165,20 @@ def test_a_naive_split_is_measured_against_the_clean_one() -> None:
     )
 
 
+def test_without_validation_photos_the_method_speaks_of_training_photos_alone(
+    naive_sides: dict[str, str],
+) -> None:
+    gone = ("a/3", "b/3")
+    for path in gone:
+        naive_sides[path] = "train"
+    sides = SIDES | dict.fromkeys(gone, "train")
+    config = SplitConfig(validation=0)
+    found = compare(collect(sides, together=[ODD]), FEATURES, config=config).naive_split
+    assert found is not None
+    assert (found.clean, found.naive) == (wilson_interval(2, 4), wilson_interval(3, 3))
+    assert found.method.endswith("fitted with the same strength (0.0001) on training photos.")
+
+
 def test_validation_counts_as_learned_from(naive_sides: dict[str, str]) -> None:
     naive_sides["a/odd copy"] = "validation"
     found = compare(collect(SIDES, together=[ODD]), FEATURES).naive_split

@@ -124,7 +124,13 @@ def test_splits_and_predictions_agree(finished: Run) -> None:
 
 def test_what_ran_is_written_with_every_value_and_the_reasons(finished: Run) -> None:
     content = tomllib.loads((folder_of(finished) / "resolved.toml").read_text("utf-8"))
-    assert content["data"] == {"size_px": 32, "resize": "squash", "orientation": "exif"}
+    assert content["data"] == {
+        "size_px": 32,
+        "resize": "squash",
+        "interpolation": "bicubic",
+        "antialias": True,
+        "orientation": "exif",
+    }
     assert content["model"]["backbone"] == "resnet18"
     assert Path(content["model"]["weights"]).is_absolute()
     assert "data.size_px" in content["reasons"]
@@ -309,6 +315,49 @@ def test_summary_counts_the_parameters_of_resnet50() -> None:
     assert [layer.num_parameters for layer in head] == [2048 * 7 + 7]
     total = sum(layer.num_parameters for layer in summary.layers)
     assert total - head[0].num_parameters == 23_508_032
+    assert summary.totals["backbone"].num_parameters == 23_508_032
+    assert summary.totals["head"].num_parameters == 2048 * 7 + 7
+    assert summary.totals["both"].num_trainable == total
+
+
+@pytest.mark.parametrize(
+    ("asked", "num_classes"),
+    [
+        ({"recipe": "finetune"}, 10),
+        ({"recipe": "reference"}, 8),
+        ({"recipe": "reference", "num_classes": 3}, 3),
+    ],
+)
+def test_summary_has_the_classes_of_the_study_for_its_recipe_alone(
+    asked: dict[str, Any], num_classes: int
+) -> None:
+    tiny = ["model.backbone_args={layers=[1,1,1,1], channels=[8,8,8,8]}", "model.head=linear"]
+    summary = fieldmark.summary(backbone="resnet18", size_px=32, overrides=tiny, **asked)
+    assert summary.num_classes == num_classes
+    assert summary.layers[-1].output_shape == str(num_classes)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "trained"),
+    [
+        ("probe", {"head"}),
+        ("last-stages", {"head", "layer4"}),
+        ("all", {"head", "layer4", "layer3", "layer2", "layer1", "conv1", "bn1"}),
+    ],
+)
+def test_summary_says_which_weights_a_recipe_trains(strategy: str, trained: set[str]) -> None:
+    summary = fieldmark.summary(
+        backbone="resnet18",
+        size_px=32,
+        overrides=[
+            f"train.strategy={strategy}",
+            "model.backbone_args={layers=[1,1,1,1], channels=[8,8,8,8]}",
+        ],
+    )
+    names = [
+        layer.name.removeprefix("backbone.") for layer in summary.layers if layer.num_trainable
+    ]
+    assert {name.partition(".")[0] for name in names} == trained
 
 
 def test_the_demo_learns_digits_and_can_be_run_again(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from fieldmark.base.errors import DataError, RecipeError, SplitError, WeightsErr
         ({"group_by": "("}, SplitError, "not a valid regular expression"),
         ({"ignore": ["FM32"]}, RecipeError, "Did you mean 'FM302'"),
         ({"overrides": ["model.feature_power=0.5"], "recipe": "finetune"}, RecipeError, "power"),
+        ({"overrides": ["split.validation=0"]}, RecipeError, "probe.l2 is 'auto'"),
     ],
 )
 def test_what_is_wrong_with_the_command_is_told_before_anything_is_made(

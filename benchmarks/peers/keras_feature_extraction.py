@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-import keras  # type: ignore[import-untyped,import-not-found,unused-ignore]
+import keras
 import numpy as np
 import tensorflow as tf  # type: ignore[import-untyped,import-not-found,unused-ignore]
 from safetensors.numpy import load_file

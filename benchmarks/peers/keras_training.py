@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-import keras  # type: ignore[import-not-found]
+import keras
 import numpy as np
 
 

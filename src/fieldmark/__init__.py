@@ -17,14 +17,16 @@ if TYPE_CHECKING:
     from fieldmark.evaluation.intervals import Estimate
     from fieldmark.evaluation.predictions import Predictions
     from fieldmark.exploring import Exploration
+    from fieldmark.fetching import Fetched
     from fieldmark.models.prediction import Prediction
     from fieldmark.run import Run, load
-    from fieldmark.workflow import demo, evaluate, explore, predict, summary, train
+    from fieldmark.workflow import demo, evaluate, explore, fetch, predict, summary, train
 
 __all__ = [
     "Estimate",
     "Evaluation",
     "Exploration",
+    "Fetched",
     "FieldmarkError",
     "Prediction",
     "Predictions",
@@ -33,6 +35,7 @@ __all__ = [
     "demo",
     "evaluate",
     "explore",
+    "fetch",
     "load",
     "predict",
     "summary",
@@ -43,12 +46,14 @@ _HOMES = {
     "Estimate": "fieldmark.evaluation.intervals",
     "Evaluation": "fieldmark.evaluation.evaluation",
     "Exploration": "fieldmark.exploring",
+    "Fetched": "fieldmark.fetching",
     "Prediction": "fieldmark.models.prediction",
     "Predictions": "fieldmark.evaluation.predictions",
     "Run": "fieldmark.run",
     "demo": "fieldmark.workflow",
     "evaluate": "fieldmark.workflow",
     "explore": "fieldmark.workflow",
+    "fetch": "fieldmark.workflow",
     "load": "fieldmark.run",
     "predict": "fieldmark.workflow",
     "summary": "fieldmark.workflow",

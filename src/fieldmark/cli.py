@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from fieldmark import terminal, terminal_audit
+from fieldmark import terminal, terminal_audit, terminal_data
 from fieldmark._version import __version__
 from fieldmark.base.allocation import keep_memory
 from fieldmark.base.console import choose_progress
@@ -148,7 +148,8 @@ def train(
     recipe: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME|FILE", help="quick (the default), finetune, digits, or a TOML file."
+            metavar="NAME|FILE",
+            help="quick (the default), finetune, scratch, reference, digits, or a TOML file.",
         ),
     ] = None,
     backbone: Backbone = None,
@@ -252,16 +253,21 @@ def predict(
 @app.command()
 def summary(
     recipe: Annotated[
-        str, typer.Option(metavar="NAME|FILE", help="quick, finetune, digits, or a TOML file.")
+        str,
+        typer.Option(metavar="NAME|FILE", help="quick, finetune, reference, or a TOML file."),
     ] = "finetune",
     backbone: Backbone = None,
     size: Annotated[
-        int | None, typer.Option(metavar="PX", help="Side of the input; default: the backbone's.")
+        int | None,
+        typer.Option(metavar="PX", help="Side of the input; default: the recipe's or backbone's."),
     ] = None,
-    classes: Annotated[int, typer.Option(metavar="N", min=2, help="Number of classes.")] = 10,
+    classes: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=2, help="Number of classes; default: 10; reference: 8."),
+    ] = None,
     sets: Sets = None,
 ) -> None:
-    """Show the layers of a recipe's network and its parameters."""
+    """Show the layers of a network, its parameters and its cost."""
     from fieldmark import workflow
 
     table = workflow.summary(
@@ -286,6 +292,31 @@ def demo(
     with closing(choose_progress(sys.stderr)) as progress:
         run = workflow.demo(out=out, progress=progress, command=_command())
     _echo(terminal.finished_run(run))
+
+
+@app.command()
+def data(
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="Which one; without it, they are listed.")
+    ] = None,
+    folder: Annotated[
+        Path | None,
+        typer.Argument(metavar="DIR", help="A folder, new or empty; default: one of that name."),
+    ] = None,
+    names: Annotated[  # noqa: FBT002 - a flag
+        bool, typer.Option("--list", help="List the datasets that can be had by name.")
+    ] = False,
+) -> None:
+    """Download a published dataset by its name."""
+    from fieldmark import workflow
+    from fieldmark.datasets import PUBLISHED
+
+    if names or name is None:
+        _echo(terminal_data.datasets(PUBLISHED))
+        return
+    with closing(choose_progress(sys.stderr)) as progress:
+        fetched = workflow.fetch(name, folder or Path(name), progress=progress)
+    _echo(terminal_data.fetched(fetched))
 
 
 def _echo(text: str) -> None:

@@ -150,10 +150,11 @@ def divide(gathered: Gathered, config: SplitConfig, *, given: Given) -> Collecte
         split_file=given.split_file,
         together=gathered.duplicates.groups,
     )
-    if not splits.counts()["validation"]:
+    if config.validation > 0 and not splits.counts()["validation"]:
         raise SplitError(
             "No photo is left for validation, without which nothing can be chosen. Add photos: at "
-            "least one class needs three that are not copies of each other."
+            "least one class needs three that are not copies of each other. Or do without, and set "
+            "split.validation=0, which not every recipe can."
         )
     return Collected(gathered=gathered, catalog=catalog, splits=splits)
 
@@ -217,7 +218,7 @@ def put_pixels(
     def read(path: str) -> NDArray[np.uint8]:
         try:
             content = (root / path).read_bytes()
-            return preprocess.to_pixels(preprocess.decode(content).image)
+            return preprocess.to_pixels(preprocess.decode(content).pixels_HW3)
         except (OSError, DataError) as error:
             raise DataError(
                 f"{path} could be read a moment ago, and no longer: {error}. Leave the folder as "

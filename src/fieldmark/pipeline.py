@@ -160,7 +160,8 @@ class _Steps:
                 watch=watch,
             )
             records.write_course(outcome, folder)
-            records.describe_training(self.record, outcome)
+            batch_size = plan.recipe.train.batch_size
+            records.describe_training(self.record, outcome, batch_size=batch_size)
             records.write_resolved(plan, outcome, folder)
         return outcome
 

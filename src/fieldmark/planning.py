@@ -12,12 +12,14 @@ import torch
 
 from fieldmark.base.errors import RecipeError
 from fieldmark.data.augment import AugmentConfig
-from fieldmark.data.preprocess import DataConfig, Preprocess
+from fieldmark.data.preprocess import DataConfig, Interpolation, Preprocess
 from fieldmark.models.backbones import BackboneSpec, build_backbone, resolve_backbone
 from fieldmark.models.classifier import Architecture, Classifier, new_classifier
+from fieldmark.models.depth import freeze_below
 from fieldmark.models.inference import choose_device
 from fieldmark.models.orientation import Verdict
 from fieldmark.recipe import Recipe
+from fieldmark.training.config import TrainConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +71,8 @@ def plan(recipe: Recipe) -> Plan:
         resize=preprocess.resize,
         orientation=preprocess.orientation,
         prescale_px=preprocess.prescale_px,
+        interpolation=preprocess.interpolation,
+        antialias=preprocess.antialias,
     )
     model = replace(
         recipe.model,
@@ -150,6 +154,17 @@ def assemble(
     )
 
 
+def freeze(classifier: Classifier, train: TrainConfig) -> None:
+    """Let no weight of the backbone learn but those that the strategy trains.
+
+    Raises:
+        RecipeError: the backbone has fewer stages than shall be trained.
+    """
+    trained = {"probe": 0, "last-stages": train.last_stages}
+    if train.strategy in trained:
+        freeze_below(classifier.network.extractor, trained=trained[train.strategy])
+
+
 def _lasting(weights: str) -> str:
     """Return a path of weights in a form that holds from any folder."""
     return weights if weights in ("auto", "none") else str(Path(weights).expanduser().resolve())
@@ -168,13 +183,53 @@ def _preprocess(config: DataConfig, spec: BackboneSpec) -> tuple[Preprocess, dic
         reasons["data.size_px"] = f"the size that {spec.name} was trained at"
     if config.resize is None:
         reasons["data.resize"] = "squash keeps the whole photo; cropping loses what is at its edges"
+    if config.interpolation is None:
+        reasons["data.interpolation"] = f"as {spec.name} was trained"
     preprocess = Preprocess(
         size_px=config.size_px or spec.size_px,
         resize=config.resize or "squash",
         orientation=config.orientation or "exif",
         prescale_px=config.prescale_px,
-        interpolation="bilinear" if spec.interpolation == "bilinear" else "bicubic",
+        interpolation=config.interpolation or _interpolation(spec),
+        antialias=config.antialias,
         mean=spec.mean,
         std=spec.std,
     )
     return preprocess, reasons
+
+
+def _interpolation(spec: BackboneSpec) -> Interpolation:
+    return "bilinear" if spec.interpolation == "bilinear" else "bicubic"
+
+
+def require_validation(recipe: Recipe) -> None:
+    """Refuse a recipe to train by that sets no photos apart for validation, and needs them.
+
+    Whether a split already made brings some shows only once the photos are read.
+
+    Raises:
+        RecipeError: says what would be chosen by them, and what to do.
+    """
+    if recipe.split.validation > 0:
+        return
+    train, strategy = recipe.train, recipe.train.strategy
+    fits_head = strategy == "probe" or (
+        strategy in ("head-then-all", "last-stages")
+        and recipe.model.weights != "none"
+        and recipe.model.head != "cosine"
+    )
+    if fits_head and recipe.probe.l2 == "auto":
+        raise _chosen_by_validation("probe.l2 is 'auto'", "set probe.l2 to a number such as 0.03")
+    if strategy != "probe" and train.patience is not None:
+        what = f"train.patience is {train.patience}"
+        raise _chosen_by_validation(what, "set train.patience to none")
+    if strategy != "probe" and train.keep == "best":
+        raise _chosen_by_validation("train.keep is 'best'", "set train.keep to last")
+
+
+def _chosen_by_validation(what: str, way_out: str) -> RecipeError:
+    return RecipeError(
+        f"{what}, which goes by the loss on validation photos, and split.validation is 0, so none "
+        f"are set apart. Either {way_out}, or set split.validation to a share such as 0.1 (where a "
+        "split of your own has validation photos, those are used)."
+    )

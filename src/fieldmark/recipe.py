@@ -27,7 +27,7 @@ from fieldmark.training.optim import OptimConfig
 from fieldmark.training.probe import ProbeConfig
 
 SCHEMA_VERSION = 1
-BUILT_IN = ("quick", "finetune", "scratch", "digits")
+BUILT_IN = ("quick", "finetune", "scratch", "reference", "digits")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,6 +3,7 @@
 In: what the stages made. Out: files in the run folder, and the `Predictions` of every photo.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -29,7 +30,15 @@ from fieldmark.training.strategies import Outcome
 from fieldmark.training.tally import HISTORY_HEADER, Epoch
 
 PROBE_HEADER = ("l2", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "chosen")
-LAYERS_HEADER = ("name", "type", "output_shape", "parameters", "trainable")
+LAYERS_HEADER = (
+    "name",
+    "type",
+    "output_shape",
+    "parameters",
+    "trainable",
+    "statistics",
+    "multiply_adds",
+)
 
 
 def predictions_of(
@@ -49,8 +58,8 @@ def predictions_of(
 
 
 def write_history(path: Path, history: Sequence[Epoch]) -> None:
-    """Write a row for each epoch so far."""
-    rows = ([getattr(epoch, name) for name in HISTORY_HEADER] for epoch in history)
+    """Write a row for each epoch so far; what was not measured is an empty cell."""
+    rows = ([_cell(getattr(epoch, name)) for name in HISTORY_HEADER] for epoch in history)
     write_csv(path, header=HISTORY_HEADER, rows=rows)
 
 
@@ -64,10 +73,17 @@ def write_course(outcome: Outcome, folder: RunFolder) -> None:
         folder.probe_csv,
         header=PROBE_HEADER,
         rows=(
-            [*(getattr(trial, name) for name in measured), int(trial is outcome.probe.chosen)]
+            [
+                *(_cell(getattr(trial, name)) for name in measured),
+                int(trial is outcome.probe.chosen),
+            ]
             for trial in outcome.probe.trials
         ),
     )
+
+
+def _cell(value: float) -> float | str:
+    return "" if math.isnan(value) else value
 
 
 def write_resolved(plan: Plan, outcome: Outcome, folder: RunFolder) -> None:
@@ -153,7 +169,7 @@ def describe(record: RunRecord, *, plan: Plan, collected: Collected, progress: P
     record.save()
 
 
-def describe_training(record: RunRecord, outcome: Outcome) -> None:
+def describe_training(record: RunRecord, outcome: Outcome, *, batch_size: int) -> None:
     """Put into the record what was measured and chosen for training, and what came of it."""
     if (fitted := outcome.fitted) is None:
         return
@@ -163,6 +179,8 @@ def describe_training(record: RunRecord, outcome: Outcome) -> None:
         "stopped_early": fitted.stopped_early,
         "choices": [asdict(choice) for choice in fitted.settled.choices],
         "lr": fitted.settled.lr,
+        "batch_size": batch_size,
+        "test_seconds": None if outcome.test_s is None else round(outcome.test_s, 2),
     }
 
 
@@ -170,7 +188,15 @@ def write_layers(path: Path, classifier: Classifier) -> None:
     """Write a row for each layer of the network, in the order of use."""
     layers = layer_table(classifier.network, size_px=classifier.preprocess.size_px)
     rows: Sequence[Sequence[object]] = [
-        (layer.name, layer.kind, layer.output_shape, layer.num_parameters, layer.num_trainable)
+        (
+            layer.name,
+            layer.kind,
+            layer.output_shape,
+            layer.num_parameters,
+            layer.num_trainable,
+            layer.num_statistics,
+            layer.num_multiply_adds,
+        )
         for layer in layers
     ]
     write_csv(path, header=LAYERS_HEADER, rows=rows)

@@ -60,6 +60,15 @@ class Run:
         return read_findings(self._folder().findings_json)
 
     @property
+    def record(self) -> Mapping[str, Any]:
+        """What `run.json` says: how the run was made, and how it ended.
+
+        Raises:
+            RunError: this is a bundle without its run, or the file is missing or too new.
+        """
+        return read_run_json(self._folder())
+
+    @property
     def report(self) -> Path:
         """The path of the report."""
         return self._folder().report_html

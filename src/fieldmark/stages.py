@@ -19,16 +19,11 @@ from fieldmark.evaluation.predictions import SPLITS
 from fieldmark.models.classifier import Classifier
 from fieldmark.models.features import FeatureCache, features_key
 from fieldmark.models.inference import Predictor, choose_precision
-from fieldmark.planning import Plan, assemble
+from fieldmark.planning import Plan, assemble, freeze
+from fieldmark.training.batches import Pictures
 from fieldmark.training.checkpoint import Checkpoints
 from fieldmark.training.course import Watch
-from fieldmark.training.strategies import (
-    Configs,
-    Outcome,
-    Pictures,
-    train_network,
-    train_probe,
-)
+from fieldmark.training.strategies import Configs, Outcome, train_network, train_probe
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +73,7 @@ def build(
     classifier = replace(
         classifier, architecture=replace(classifier.architecture, precision=precision)
     )
-    classifier.network.extractor.requires_grad_(recipe.train.strategy != "probe")
+    freeze(classifier, recipe.train)
     reasons = dict(plan.reasons)
     if is_open:
         reasons["model.precision"] = why

@@ -30,7 +30,7 @@ from fieldmark.base.run_record import recorded_run, resume_command
 from fieldmark.base.stopping import Stopped
 from fieldmark.collect import Given
 from fieldmark.earlier import Earlier, find_run, has_checkpoint, read_earlier, saved_at
-from fieldmark.planning import Plan
+from fieldmark.planning import Plan, require_validation
 from fieldmark.planning import plan as settle
 from fieldmark.recipe import Recipe, recipe_toml
 from fieldmark.records import described_device
@@ -167,6 +167,7 @@ def _make(
 
 def _lasting_plan(asked: Recipe) -> Plan:
     """Settle what is asked, with paths that hold from any folder; messages name them as typed."""
+    require_validation(asked)
     plan = settle(asked)
     return replace(plan, recipe=lasting(plan.recipe))
 

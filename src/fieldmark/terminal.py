@@ -6,12 +6,13 @@ In: plain values from the workflow. Out: text, in tables where there are several
 import csv
 import io
 import json
+import math
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from fieldmark.base.counting import counted
+from fieldmark.base.counting import counted, rounded
 from fieldmark.base.errors import RecipeError, RunError, nearest_spelling
 from fieldmark.base.files import write_text
 from fieldmark.base.tables import add_row, drawn, new_table
@@ -26,6 +27,12 @@ if TYPE_CHECKING:
 
 FORMATS = ("table", "csv", "jsonl")
 PAIRS_SHOWN = 3
+REFERENCE = "reference"
+"""The recipe whose runs end with a line in the manner of Keras."""
+KERAS_TOP_K = 5
+"""The k of Keras' TopKCategoricalAccuracy where none is given."""
+KERAS_BATCH = 32
+"""Photos a batch of Keras' `Model.evaluate` where nothing else is said."""
 
 
 def check_output(path: Path | None, *, output_format: str) -> None:
@@ -57,7 +64,10 @@ def save(path: Path, text: str) -> None:
 
 
 def finished_run(run: "Run") -> str:
-    """Return what a training run ends with: the accuracy, the mix-ups, and where things are."""
+    """Return what a training run ends with: the accuracy, the mix-ups, and where things are.
+
+    A run of the recipe `reference` ends with one more line, in the manner of Keras.
+    """
     evaluation = run.evaluation
     photos = f"{counted(evaluation.num_images, 'test photo')} (95 % interval in brackets)"
     lines = [
@@ -68,6 +78,9 @@ def finished_run(run: "Run") -> str:
         f"Model       {run.bundle}",
         f"Try it      fieldmark predict {shlex.quote(str(run.path))} PHOTO",
     ]
+    record = run.record
+    if record.get("recipe") == REFERENCE:
+        lines.append(_as_keras_does(evaluation, record))
     return "\n".join(lines) + "\n"
 
 
@@ -95,21 +108,43 @@ def predictions(rows: "Sequence[Prediction]", *, output_format: str) -> str:
 
 
 def layers(summary: "Summary") -> str:
-    """Return the layer table with its totals."""
-    table = new_table(
-        "Layer", "Type", "Output shape", "Parameters", right=("Output shape", "Parameters")
-    )
+    """Return the layer table, then the sums over the backbone, over the head, and in all."""
+    # Names and headings are kept short, so that the table of a ResNet fits into some 90 columns.
+    right = ("Output", "Parameters", "Statistics", "Mult-adds")
+    table = new_table("Layer", "Type", *right, right=right)
     for layer in summary.layers:
-        shape, number = layer.output_shape, f"{layer.num_parameters:,}"
-        add_row(table, layer.name, layer.kind, shape, number)
-    total = sum(layer.num_parameters for layer in summary.layers)
-    head = sum(layer.num_parameters for layer in summary.layers if layer.name == "head")
-    totals = f"Parameters: {total:,} (backbone {total - head:,}, head {head:,})\n"
+        counts = f"{layer.num_parameters:,}", f"{layer.num_statistics:,}"
+        work = rounded(layer.num_multiply_adds, million=" M", billion=" B")
+        name = layer.name.removeprefix("backbone.")
+        add_row(table, name, layer.kind, layer.output_shape, *counts, work)
     heading = (
         f"{summary.backbone} at {summary.size_px}x{summary.size_px} px, "
         f"{summary.num_classes} classes\n"
     )
-    return "\n".join([heading, drawn(table), totals])
+    return "\n".join([heading, drawn(table), _totals(summary), _as_keras_counts(summary)])
+
+
+def _totals(summary: "Summary") -> str:
+    table = new_table("", "Parameters", "Statistics", "In all", "Multiply-adds a photo")
+    for name, part in summary.totals.items():
+        numbers = (part.num_parameters, part.num_statistics, part.num_in_all)
+        work = rounded(part.num_multiply_adds)
+        add_row(table, name.capitalize(), *(f"{number:,}" for number in numbers), work)
+    return drawn(table)
+
+
+def _as_keras_counts(summary: "Summary") -> str:
+    """Return the sums with the statistics among the parameters, as Keras' summary ends."""
+    backbone, head, both = (summary.totals[part] for part in ("backbone", "head", "both"))
+    left = both.num_in_all - both.num_trainable
+    why = "running statistics"
+    if frozen := left - both.num_statistics:
+        why = f"{both.num_statistics:,} {why}, {frozen:,} frozen weights"
+    return (
+        f"As Keras counts: backbone {backbone.num_in_all:,}, head {head.num_in_all:,}, in all "
+        f"{both.num_in_all:,},\n"
+        f"of which trainable {both.num_trainable:,} and not trainable {left:,} ({why})\n"
+    )
 
 
 def _overall(evaluation: "Evaluation") -> "list[tuple[str, Estimate]]":
@@ -133,6 +168,29 @@ def _confusions(evaluation: "Evaluation") -> list[str]:
         times = "once" if pair.count == 1 else f"{pair.count} times"
         lines.append(f"Confused    {pair.true} taken for {pair.predicted}, {times}")
     return lines
+
+
+def _as_keras_does(evaluation: "Evaluation", record: Mapping[str, Any]) -> str:
+    """Return the scores on the test photos as the last line of Keras' `Model.evaluate`.
+
+    That is batches done of all, the seconds of predicting, and the scores, precision and recall
+    at the threshold of a half.
+    """
+    training = record.get("training") or {}
+    num_batches = math.ceil(evaluation.num_images / (training.get("batch_size") or KERAS_BATCH))
+    seconds = training.get("test_seconds")
+    if seconds is None:
+        stages = {stage["name"]: stage["seconds"] for stage in record.get("stages") or ()}
+        seconds = stages.get("evaluation", 0.0)
+    scores = {
+        "loss": evaluation.loss,
+        "accuracy": evaluation.accuracy,
+        "precision": evaluation.thresholded_precision,
+        "recall": evaluation.thresholded_recall,
+        "top_k": evaluation.top_k[KERAS_TOP_K],
+    }
+    told = [f"{name}: {estimate.value:.4f}" for name, estimate in scores.items()]
+    return " - ".join([f"{num_batches}/{num_batches}", f"{seconds:.0f}s", *told])
 
 
 def _percent(estimate: "Estimate") -> str:

@@ -19,7 +19,7 @@ from fieldmark.audit.duplicates import find_duplicates
 from fieldmark.base.errors import SplitError
 from fieldmark.collect import Collected, Given, groups_of
 from fieldmark.data.groups import crossing
-from fieldmark.data.split_table import TEST
+from fieldmark.data.split_table import TEST, VALIDATION
 from fieldmark.data.splits import SplitConfig, Splits, make_splits, naive_splits
 from fieldmark.evaluation.comparison import accuracy_difference
 from fieldmark.evaluation.comparisons import (
@@ -38,8 +38,8 @@ DEFAULT_L2 = L2_TRIED[len(L2_TRIED) // 2]
 """Strength for runs that chose none themselves: the middle of those that a probe tries."""
 
 METHOD = (
-    "Both figures are of a linear head on frozen features, fitted with the same strength "
-    "({l2:g}) on training and validation photos."
+    "{figures} are of a linear head on frozen features, fitted with the same strength ({l2:g}) on "
+    "{learned}."
 )
 
 
@@ -136,7 +136,7 @@ def naive_split(
         num_leaks=len(leaks),
         num_test_clean=len(clean_N),
         num_test_naive=len(naive_N),
-        method=METHOD.format(l2=heads.l2),
+        method=_method("Both figures", splits, l2=heads.l2),
     )
 
 
@@ -198,7 +198,7 @@ def labels_put_right(
             generator=np.random.default_rng(config.seed),
         ),
         num_test=len(test),
-        method=METHOD.format(l2=heads.l2).replace("Both figures are", "All figures are")
+        method=_method("All figures", collected.splits, l2=heads.l2)
         + " All are of the same test photos.",
     )
 
@@ -221,6 +221,12 @@ def _gone_from_training(
     except SplitError:  # without the corrections the photos could not even be divided
         return ()
     return [row.path for row in splits.rows if row.path in gone and row.split != TEST]
+
+
+def _method(figures: str, splits: Splits, *, l2: float) -> str:
+    has_validation = bool(splits.paths(VALIDATION))
+    learned = "training and validation photos" if has_validation else "training photos"
+    return METHOD.format(figures=figures, l2=l2, learned=learned)
 
 
 def _labels(splits: Splits, *sides: str) -> dict[str, str]:

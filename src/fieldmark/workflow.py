@@ -5,7 +5,7 @@ The command line and `import fieldmark` both come through here. Heavy imports ha
 verb that needs them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,12 +32,20 @@ from fieldmark.run import Run, find_photos, load
 if TYPE_CHECKING:
     from fieldmark.evaluation.evaluation import Evaluation
     from fieldmark.exploring import Exploration
-    from fieldmark.models.layers import Layer
+    from fieldmark.fetching import Fetched
+    from fieldmark.models.layers import Layer, Totals
     from fieldmark.models.prediction import Prediction
 
 DIGITS_FOLDER = "digits"
 SHOWN_FROM = 100
 """Fewer photos than this are named before a bar could be read."""
+HEAD = "head"
+"""The name of the head's layer in a layer table."""
+NUM_CLASSES = 10
+"""Of a summary, where nothing says how many there are."""
+NUM_CLASSES_OF = {"reference": 8}
+"""Of recipes that belong to certain photos: that of the study has its 8 classes, so that its table
+of parameters comes out without a flag. The photos themselves may have any number."""
 
 
 def train(
@@ -60,7 +68,8 @@ def train(
 
     Args:
         photos: the folder; it is never written to.
-        recipe: quick, finetune, digits, or the path of a TOML file; None is quick.
+        recipe: quick, finetune, scratch, reference, digits, or the path of a TOML file; None is
+            quick.
         backbone: any timm name; None takes the recipe's.
         weights: "auto", "none", a folder or a .safetensors file; None takes the recipe's.
         split_file: CSV with columns path and split; None makes the split.
@@ -262,30 +271,48 @@ class Summary:
     num_classes: int
     layers: "Sequence[Layer]"
 
+    @property
+    def totals(self) -> "Mapping[str, Totals]":
+        """The sums over the "backbone", over the "head", and over "both"."""
+        from fieldmark.models.layers import totals
+
+        head = [layer for layer in self.layers if layer.name == HEAD]
+        backbone = [layer for layer in self.layers if layer.name != HEAD]
+        parts = {"backbone": backbone, "head": head, "both": self.layers}
+        return {name: totals(layers) for name, layers in parts.items()}
+
 
 def summary(
     *,
     recipe: str = "finetune",
     backbone: str | None = None,
     size_px: int | None = None,
-    num_classes: int = 10,
+    num_classes: int | None = None,
     overrides: Sequence[str] = (),
 ) -> Summary:
     """Return the layers of the network that a recipe would train, without any weights.
 
+    Args:
+        recipe: as in `train`.
+        backbone: any timm name; None takes the recipe's.
+        size_px: side of the photos as the network sees them; None takes the recipe's or, where
+            that leaves it open, the backbone's.
+        num_classes: 2 or more; None is 10, but the study's 8 for the recipe reference.
+        overrides: `section.key=value` changes to the recipe.
+
     Raises:
         RecipeError: the recipe or the backbone is not known.
     """
-    import torch
-
     from fieldmark.models.layers import layer_table
-    from fieldmark.planning import layout
+    from fieldmark.planning import freeze, layout
 
+    if num_classes is None:
+        num_classes = NUM_CLASSES_OF.get(recipe, NUM_CLASSES)
     size = [f"data.size_px={size_px}"] if size_px else []
     asked = recipe_asked(recipe, backbone=backbone, overrides=[*size, *overrides])
     classifier = layout(asked, classes=tuple(str(index) for index in range(num_classes)))
-    with torch.no_grad():
-        layers = layer_table(classifier.network, size_px=classifier.preprocess.size_px)
+    freeze(classifier, asked.train)
+    layers = layer_table(classifier.network, size_px=classifier.preprocess.size_px)
     return Summary(
         backbone=classifier.architecture.backbone,
         size_px=classifier.preprocess.size_px,
@@ -321,6 +348,23 @@ def demo(
         progress=progress,
         command=command or recorded_call("demo", out=folder, overrides=list(overrides)),
     )
+
+
+def fetch(name: str, folder: str | Path, *, progress: Progress | None = None) -> "Fetched":
+    """Download a published dataset into a folder, as photos to train on.
+
+    Args:
+        name: one of those that `fieldmark data` lists, such as natural-images.
+        folder: new or empty; where it holds the dataset already, nothing is done.
+        progress: where progress is shown; None shows nothing.
+
+    Raises:
+        DataError: no such name, a folder that cannot be used, or data that could not be had or
+            are not what was published; the message says how to get them by hand.
+    """
+    from fieldmark import fetching
+
+    return fetching.fetch(name, Path(folder), progress=progress or SilentProgress())
 
 
 def _require_some(predictions: "Sequence[Prediction]") -> None:

@@ -78,6 +78,26 @@ def test_class_of_two_groups_is_an_error_with_its_photos(photo: Make, survey_of:
     assert [one.paths for one in found.evidence] == [("owl/0000.jpg",), ("owl/0003.jpg",)]
 
 
+def test_without_validation_a_class_needs_two_groups(photo: Make, survey_of: Make) -> None:
+    none = SplitConfig(validation=0)
+    photos = classes(photo, cat=60, owl=3)
+    groups = {"owl/0000.jpg": "burst", "owl/0001.jpg": "burst"}
+    found = checks_classes.too_small(survey_of(photos, groups=groups, split=none))
+    assert found is not None
+    assert found.severity == "warning"
+    groups["owl/0002.jpg"] = "burst"
+    found = checks_classes.too_small(survey_of(photos, groups=groups, split=none))
+    assert found is not None
+    assert found.summary.startswith(
+        "Too few photos that differ for training and test, which needs 2: 'owl' (1)."
+    )
+    # A split already made that has validation photos needs three all the same.
+    sides = {one.path: "validation" if one.path.startswith("cat") else "train" for one in photos}
+    found = checks_classes.too_small(survey_of(photos, groups=groups, split=none, sides=sides))
+    assert found is not None
+    assert "training, validation and test, which needs 3: 'owl' (1)." in found.summary
+
+
 def test_given_test_photos_are_counted_not_guessed(photo: Make, survey_of: Make) -> None:
     photos = classes(photo, cat=60, dog=60)
     sides = {one.path: "test" if one.path[-5] in "12" else "train" for one in photos}

@@ -44,6 +44,15 @@ def test_too_few_photos_are_noted() -> None:
     ]
 
 
+def test_where_no_validation_photos_are_wanted_only_those_there_are_can_have_gaps() -> None:
+    small = [("cat", "train", "a"), ("cat", "test", "b"), ("dog", "train", "c")]
+    gap = "No {} photo of 'dog': too few photos, or the split gives it none."
+    assert note_gaps(splits(*small), wants_validation=False) == [gap.format("test")]
+    given = splits(*small, ("cat", "validation", "d"))
+    found = note_gaps(given, wants_validation=False)
+    assert found == [gap.format("validation"), gap.format("test")]
+
+
 @pytest.mark.parametrize(("grouped_by", "more"), [(None, ""), ("g.csv:g", ", or of one group")])
 def test_a_class_of_one_group_is_noted_as_that(grouped_by: str | None, more: str) -> None:
     alike = splits(*WHOLE, ("dog", "train", "a"), ("dog", "train", "a"), grouped_by=grouped_by)

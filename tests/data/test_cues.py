@@ -144,7 +144,7 @@ def test_want_of_memory_is_not_taken_for_damage(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr("fieldmark.data.images.to_rgb", fail)
     with pytest.raises(UnreadableImage, match="not enough memory"):
-        inspect(encoded(scene(60, 40)))
+        inspect(encoded(scene(60, 40), "PNG"))
 
 
 def test_broken_camera_names_never_make_a_photo_unreadable(tmp_path: Path) -> None:

@@ -58,6 +58,18 @@ def write(path: Path, sides: dict[str, str]) -> Path:
 # A split already made
 
 
+def test_a_given_validation_side_is_kept_though_none_would_be_made(layout: Layout) -> None:
+    given, none = layout(train=(10, 10), val=(3, 0), test=(4, 4)), SplitConfig(validation=0)
+    splits, _ = make_splits(given, none)
+    assert splits.counts() == {"train": 20, "validation": 3, "test": 8}
+    assert splits.notes == (
+        "No validation photo of 'dog': too few photos, or the split gives it none.",
+    )
+    without, _ = make_splits(layout(train=(10, 10), test=(4, 4)), none)
+    assert without.counts() == {"train": 20, "validation": 0, "test": 8}
+    assert without.notes == ()
+
+
 def test_a_split_by_folders_is_kept(layout: Layout) -> None:
     given = layout(train=(10, 10), val=(3, 3), test=(4, 4))
     splits, kept = make_splits(given, SplitConfig())

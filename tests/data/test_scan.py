@@ -77,7 +77,7 @@ def test_each_photo_is_hashed_and_resized_into_the_store(
         (row,) = [row for row in scanned.catalog.rows if row.path == name]
         assert row.sha256 == hashlib.sha256(content).hexdigest()
         assert (row.num_bytes, row.width, row.height) == (len(content), 24, 18)
-        expected = PREPROCESS.to_pixels(photo(seed))
+        expected = PREPROCESS.to_pixels(np.array(photo(seed)))
         assert np.array_equal(scanned.store.array[scanned.store.index(name)], expected)
     assert (progress.totals, progress.num_done) == ([40], 40)
     assert progress.summaries == ["40 photos of 2 classes, 0 repaired, 0 excluded"]
@@ -163,7 +163,9 @@ def test_photos_stay_as_stored_where_the_preprocess_says_so(tmp_path: Path) -> N
     )
     assert [row.status for row in scanned.catalog.rows] == ["used", "used"]
     assert scanned.store is not None
-    assert np.array_equal(scanned.store.take(["cat/1.png"])[0], stored.to_pixels(photo(1)))
+    assert np.array_equal(
+        scanned.store.take(["cat/1.png"])[0], stored.to_pixels(np.array(photo(1)))
+    )
 
 
 def test_a_layout_with_splits_is_kept_in_the_rows_and_noted(tmp_path: Path) -> None:

@@ -221,6 +221,37 @@ def test_renaming_a_folder_moves_no_photo(catalog_of: CatalogOf, plain: CatalogO
     }
 
 
+# Without validation photos
+
+
+@pytest.mark.parametrize("validation", [0, 0.0])
+def test_without_validation_photos_the_others_stay_where_they_were(
+    plain: CatalogOf, validation: float
+) -> None:
+    photos = plain(cat=300, dog=100)
+    without, kept = make_splits(photos, SplitConfig(test=0.3, validation=validation))
+    split, _ = make_splits(photos, SplitConfig(test=0.3, validation=0.1))
+    assert kept == photos
+    assert without.notes == ()
+    assert without.paths("validation") == ()
+    assert without.paths("test") == split.paths("test")
+    learned = {*split.paths("train"), *split.paths("validation")}
+    assert set(without.paths("train")) == learned
+
+
+def test_without_validation_photos_a_class_of_two_has_one_on_each_side(plain: CatalogOf) -> None:
+    splits, _ = make_splits(plain(cat=2, dog=2), SplitConfig(validation=0))
+    one_each = {"train": 1, "validation": 0, "test": 1}
+    assert splits.class_counts() == {"cat": one_each, "dog": one_each}
+    assert splits.notes == ()
+
+
+def test_no_naive_split_has_validation_photos_where_none_are_wanted(plain: CatalogOf) -> None:
+    counts = naive_splits(plain(cat=50, dog=50), SplitConfig(validation=0)).counts()
+    assert counts["validation"] == 0
+    assert counts["test"] > 0
+
+
 # Small and odd classes
 
 
@@ -311,6 +342,9 @@ def test_a_naive_split_depends_on_path_and_seed_alone(
         ({"test": float("nan")}, "split.test is nan"),
         ({"test": True}, "split.test is True"),
         ({"validation": -0.1}, "split.validation is -0.1"),
+        ({"validation": 1.0}, "split.validation is 1.0.*, or 0 for none"),
+        ({"validation": False}, "split.validation is False"),
+        ({"validation": float("nan")}, "split.validation is nan"),
         ({"validation": "0.1"}, "split.validation is '0.1'"),
         ({"test": 0.5, "validation": 0.5}, "together they must stay below 1"),
         ({"seed": -1}, "split.seed is -1"),

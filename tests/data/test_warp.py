@@ -1,9 +1,13 @@
 """The arithmetic of augmentation, against turns and crops by hand and torchvision's colours."""
 
+import math
 from dataclasses import fields, replace
 
+import numpy as np
 import pytest
 import torch
+from scipy.ndimage import map_coordinates
+from scipy.stats import kstest, uniform
 from torchvision.transforms import functional as vision
 
 from fieldmark.data.augment import Changes
@@ -55,6 +59,33 @@ def test_a_turn_of_a_wide_photo_does_not_shear_it() -> None:
     in_pixels = torch.diag(torch.tensor([10.0, 5.0])) @ theta[0, :, :2]
     in_pixels = in_pixels @ torch.diag(torch.tensor([0.1, 0.2]))
     torch.testing.assert_close(in_pixels @ in_pixels.T, torch.eye(2))
+
+
+@pytest.mark.parametrize("turn", [0.0, 0.1, 0.35, 0.62, 1.0])
+def test_a_turn_of_a_square_photo_is_that_of_keras_random_rotation(turn: float) -> None:
+    """About the middle between the outermost pixels, bilinear, outside the photo mirrored.
+
+    SciPy's mode "reflect" repeats the pixel at the edge, as Keras' fill_mode="reflect" does: d c b
+    a | a b c d | d c b a. Keras 3.15 on TensorFlow is within 0.002 of what is computed here.
+    """
+    source = picture(50, 50)
+    turned = warp(source, changes(rotate_turns=0.4), draws(turn=turn))
+    angle, middle = 2 * math.pi * 0.4 * (2 * turn - 1), (50 - 1) / 2
+    down, across = np.mgrid[:50, :50] - middle
+    rows = math.sin(angle) * across + math.cos(angle) * down + middle
+    columns = math.cos(angle) * across - math.sin(angle) * down + middle
+    expected = [
+        map_coordinates(plane, [rows, columns], order=1, mode="reflect")
+        for plane in source[0].double().numpy()
+    ]
+    np.testing.assert_allclose(turned[0].numpy(), expected, atol=0.01)
+
+
+def test_the_angle_is_even_over_both_directions() -> None:
+    sampled = Draws.sample(5000, generator=torch.Generator().manual_seed(0))
+    theta = sampling_matrices(changes(rotate_turns=0.4), sampled, height=50, width=50)
+    turns_N = torch.atan2(theta[:, 1, 0], theta[:, 0, 0]).numpy() / (2 * math.pi)
+    assert kstest(turns_N, uniform(loc=-0.4, scale=0.8).cdf).pvalue > 0.01
 
 
 @pytest.mark.parametrize(

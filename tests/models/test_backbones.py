@@ -202,7 +202,8 @@ def test_auto_takes_the_cached_weights_of_the_backbone_asked_for(
 
     monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", cached)
     hub = {"hf_hub_id": "timm/mobilenetv2_035.made_up", "classifier": "classifier"}
-    monkeypatch.setattr("fieldmark.models.backbones._pretrained_config", lambda _: hub)
+    for module in ("backbones", "published"):
+        monkeypatch.setattr(f"fieldmark.models.{module}.known_of", lambda _: hub)
     config = ModelConfig(backbone="mobilenetv2_035")
     spec = resolve_backbone(config)
     assert asked == [("timm/mobilenetv2_035.made_up", "model.safetensors")]

@@ -50,7 +50,7 @@ def test_predictions_are_the_softmax_of_the_classifiers_logits(
 ) -> None:
     classifier, files = make_classifier(), write_photos(4)
     pixels = np.stack(
-        [classifier.preprocess.to_pixels(decode(file.read_bytes()).image) for file in files]
+        [classifier.preprocess.to_pixels(decode(file.read_bytes()).pixels_HW3) for file in files]
     )
     expected_NC = softmax(Predictor(classifier, device=CPU).logits(pixels))
     predictions = predict(classifier, files)

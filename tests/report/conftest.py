@@ -16,6 +16,7 @@ from PIL import Image
 from fieldmark.audit.shortcuts import CueScore, ShortcutTest
 from fieldmark.base.files import write_csv, write_json, write_text
 from fieldmark.base.run_folder import RunFolder
+from fieldmark.data.preprocess import Preprocess
 from fieldmark.evaluation.evaluation import evaluate
 from fieldmark.evaluation.intervals import Estimate
 from fieldmark.evaluation.predictions import Predictions, write_predictions
@@ -24,15 +25,30 @@ SPLITS = ("train", "train", "train", "validation", "test")
 """The split of each photo of a class in turn."""
 
 SCORES = ("loss", "accuracy", "precision", "recall", "top_k")
+THRESHOLDED = ("thresholded_precision", "thresholded_recall")
 HISTORY = (
     "epoch",
     "lr",
-    *(f"train_{score}" for score in SCORES),
-    *(f"val_{score}" for score in SCORES),
+    *(f"{split}_{score}" for split in ("train", "val", "test") for score in SCORES + THRESHOLDED),
     "seconds",
     "images_per_second",
     "data_wait_s",
 )
+
+TRAINED = {
+    "optim": {
+        "name": "adamw",
+        "lr": 3e-4,
+        "weight_decay": 0.02,
+        "momentum": 0.9,
+        "schedule": "cosine",
+        "warmup_epochs": 1.0,
+        "head_lr_factor": 1.0,
+        "layer_decay": 1.0,
+    },
+    "augment": {"policy": "flip", "flip_horizontal": True, "crop_scale": [1.0, 1.0]},
+}
+"""The tables of a settled recipe that trains more than a head."""
 
 VOID = {"meta", "img", "br", "hr", "input", "link", "wbr"}
 
@@ -157,10 +173,15 @@ def build_run(
     repaired: int = 1,
     warnings: Sequence[str] = (),
     with_curves: bool = True,
+    watched: Sequence[str] = ("val",),
     photos: Sequence[MadePhoto] | None = None,
     root: Path | None = None,
 ) -> Path:
-    """Write every file of a run of made-up photos; `skill` is how far the true logit stands out."""
+    """Write every file of a run of made-up photos.
+
+    `skill` is how far the true logit stands out; `watched` are the splits scored after each epoch
+    beside the training photos.
+    """
     root = root or run.with_name(f"{run.name}-photos")
     made = list(photos or _write_photos(root, classes=classes, per_class=per_class))
     folder = RunFolder(run)
@@ -171,7 +192,8 @@ def build_run(
     write_json(folder.evaluation_json, evaluation.to_json())
     _write_recipe(folder, strategy=strategy)
     _write_layers(folder, num_classes=len(classes), strategy=strategy)
-    _write_curves(folder, strategy=strategy, rows=6 if with_curves else 0)
+    _write_curves(folder, strategy=strategy, rows=6 if with_curves else 0, watched=watched)
+    _write_model(folder)
     counts = {split: sum(photo.split == split for photo in made) for split in set(SPLITS)}
     _write_record(folder, root=root, strategy=strategy, counts=counts, warnings=warnings)
     return run
@@ -243,7 +265,8 @@ def _write_recipe(folder: RunFolder, *, strategy: str) -> None:
         "data": {"size_px": 224, "resize": "squash"},
         "split": {"test": 0.2, "validation": 0.1, "seed": 0},
         "model": {"backbone": "resnet50", "weights": "auto", "backbone_args": {}},
-        "train": {"strategy": strategy, "epochs": 6, "ema": False},
+        "train": {"strategy": strategy, "epochs": 6, "ema": False, "batch_norm": "frozen"},
+        **({"probe": {"l2": 0.01}} if strategy == "probe" else TRAINED),
         "reasons": {"data.size_px": "the size the pretrained network was trained at"},
     }
     write_text(folder.resolved_toml, tomli_w.dumps(resolved))
@@ -252,18 +275,19 @@ def _write_recipe(folder: RunFolder, *, strategy: str) -> None:
 def _write_layers(folder: RunFolder, *, num_classes: int, strategy: str) -> None:
     learned = int(strategy != "probe")
     rows = [
-        ("conv1", "Conv2d", "64x112x112", 9408, learned),
-        ("bn1", "BatchNorm2d", "64x112x112", 128, learned),
-        ("layer1.0.conv1", "Conv2d", "64x56x56", 36864, learned),
-        ("layer1.0.relu", "ReLU", "64x56x56", 0, learned),
-        ("layer2.0.conv1", "Conv2d", "128x28x28", 73728, learned),
-        ("fc", "Linear", str(num_classes), 2049 * num_classes, 1),
+        ("conv1", "Conv2d", "64x112x112", 9408, learned, 0, 9408 * 112**2),
+        ("bn1", "BatchNorm2d", "64x112x112", 128, learned, 128, 0),
+        ("layer1.0.conv1", "Conv2d", "64x56x56", 36864, learned, 0, 36864 * 56**2),
+        ("layer1.0.relu", "ReLU", "64x56x56", 0, learned, 0, 0),
+        ("layer2.0.conv1", "Conv2d", "128x28x28", 73728, learned, 0, 73728 * 28**2),
+        ("fc", "Linear", str(num_classes), 2049 * num_classes, 1, 0, 2048 * num_classes),
     ]
-    header = ("name", "type", "output_shape", "parameters", "trainable")
+    columns = ("name", "type", "output_shape", "parameters", "trainable")
+    header = (*columns, "statistics", "multiply_adds")
     write_csv(folder.layers_csv, header=header, rows=rows)
 
 
-def _write_curves(folder: RunFolder, *, strategy: str, rows: int) -> None:
+def _write_curves(folder: RunFolder, *, strategy: str, rows: int, watched: Sequence[str]) -> None:
     fall = [math.exp(-i / 2) for i in range(rows)]
     measures = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
     if strategy == "probe":
@@ -286,14 +310,28 @@ def _write_curves(folder: RunFolder, *, strategy: str, rows: int) -> None:
     write_csv(
         folder.history_csv,
         header=HISTORY,
-        rows=[history_row(i + 1, loss=f + 0.1, share=0.97 - f / 3) for i, f in enumerate(epochs)],
+        rows=[
+            history_row(i + 1, loss=f + 0.1, share=0.97 - f / 3, watched=watched)
+            for i, f in enumerate(epochs)
+        ],
     )
 
 
-def history_row(epoch: int, *, loss: float, share: float) -> tuple[float, ...]:
-    """Return a row of `history.csv`, the validation photos named a little worse."""
-    train = (loss - 0.08, share + 0.02, share + 0.01, share, share + 0.03)
-    return (epoch, 1e-3 / epoch, *train, loss, share, share, share, share + 0.02, 2.0, 60.0, 0.1)
+def history_row(
+    epoch: int, *, loss: float, share: float, watched: Sequence[str] = ("val",)
+) -> tuple[object, ...]:
+    """Return a row of `history.csv`, photos not learned from named a little worse."""
+    train = (loss - 0.08, share + 0.02, share + 0.01, share, share + 0.03, share, share - 0.01)
+    other = (loss, share, share, share, share + 0.02, share, share - 0.02)
+    nothing = ("",) * len(other)
+    held_out = [other if split in watched else nothing for split in ("val", "test")]
+    return (epoch, 1e-3 / epoch, *train, *held_out[0], *held_out[1], 2.0, 60.0, 0.1)
+
+
+def _write_model(folder: RunFolder) -> None:
+    preprocess = Preprocess(size_px=50, interpolation="bilinear", antialias=False)
+    description = {"schema_version": 2, "preprocess": preprocess.to_json()}
+    write_json(folder.model_dir / "model.json", description)
 
 
 def _write_record(

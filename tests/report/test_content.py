@@ -4,36 +4,17 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from fieldmark.base.errors import RunError
 from fieldmark.base.run_folder import RunFolder
-from fieldmark.evaluation.predictions import Predictions
 from fieldmark.report.content import (
     MAX_MISTAKES,
-    find_mistakes,
     list_settings,
     read_content,
 )
 
 MakeRun = Callable[..., Path]
-
-
-def test_mistakes_come_most_confident_first_and_ties_by_path() -> None:
-    logits_NC = np.array([[0, 5], [0, 9], [9, 0], [0, 5]], dtype=np.float32)
-    predictions = Predictions(
-        paths=("d.jpg", "c.jpg", "b.jpg", "a.jpg"),
-        splits=np.full(4, "test"),
-        labels_N=np.zeros(4, dtype=np.int64),
-        classes=("cat", "dog"),
-        logits_NC=logits_NC,
-    )
-    mistakes = find_mistakes(predictions, digests={"c.jpg": "ab"})
-    assert [m.photo.path for m in mistakes] == ["c.jpg", "a.jpg", "d.jpg"]
-    assert mistakes[0].photo.sha256 == "ab"
-    assert {(m.true, m.predicted) for m in mistakes} == {("cat", "dog")}
-    assert mistakes[0].confidence == pytest.approx(1 / (1 + np.exp(-9)))
 
 
 def test_settings_carry_the_reason_of_derived_values() -> None:

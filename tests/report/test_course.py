@@ -2,8 +2,9 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
-from fieldmark.report.course import course_values, facts, resumptions, verdict
+from fieldmark.report.course import course_values, facts, judge, resumptions
 from fieldmark.report.entries import Epoch
 
 
@@ -33,46 +34,26 @@ def epochs(
     ]
 
 
-def test_a_rising_validation_loss_is_learning_by_heart() -> None:
-    told = verdict(epochs([1.0, 0.5, 0.6, 0.8]), kept_epoch=None)
-    assert told == (
-        "From epoch 2 on it began to learn by heart: the validation loss rose from 0.5000 to "
-        "0.8000 while the training loss still fell."
+def test_the_verdict_stands_with_the_charts() -> None:
+    values = course_values(epochs([1.0, 0.5, 0.6, 0.8]), kept_epoch=4)
+    assert len(values["first_charts"]) == 2
+    assert "validation loss rose from 0.5000" in values["course_verdict"].text
+
+
+def test_the_number_of_photos_decides_what_is_chance() -> None:
+    course = [
+        replace(epoch, train_accuracy=0.95, val_accuracy=0.85) for epoch in epochs([0.5, 0.5])
+    ]
+    assert judge(course, kept_epoch=2).headline == "Overfitting"
+    few = judge(course, kept_epoch=2, num_photos={"train": 100, "validation": 10})
+    assert few.headline == "No sign of overfitting"
+
+
+def test_a_training_that_goes_on_has_no_verdict() -> None:
+    assert (
+        course_values(epochs([1.0, 0.8]), kept_epoch=None, is_over=False)["course_verdict"] is None
     )
-
-
-def test_the_epoch_that_is_kept_decides_whether_that_did_harm() -> None:
-    course = epochs([1.0, 0.5, 0.6, 0.8])
-    assert "The weights of epoch 2 are used, so this did little harm." in verdict(
-        course, kept_epoch=2
-    )
-    assert "may do better" in verdict(course, kept_epoch=4)
-
-
-def test_a_rise_of_both_losses_is_not_called_learning_by_heart() -> None:
-    told = verdict(epochs([1.0, 0.5, 0.9], [1.0, 0.4, 0.8]), kept_epoch=3)
-    assert "unsteady" in told
-    assert "by heart" not in told
-
-
-def test_a_loss_that_still_falls_asks_for_more_epochs() -> None:
-    assert "more epochs may" in verdict(epochs([1.0, 0.8, 0.6]), kept_epoch=3)
-
-
-def test_a_loss_at_rest_does_not() -> None:
-    assert "came to rest" in verdict(epochs([1.0, 0.5, 0.49, 0.491]), kept_epoch=4)
-    assert "hardly changed" in verdict(epochs([0.5, 0.49, 0.491]), kept_epoch=3)
-
-
-def test_without_validation_photos_nothing_is_claimed() -> None:
-    assert "no validation photos" in verdict(epochs([math.nan] * 3), kept_epoch=3)
-
-
-def test_a_training_that_goes_on_and_a_single_epoch_have_no_verdict() -> None:
-    course = epochs([1.0, 0.8])
-    assert course_values(course, kept_epoch=None, is_over=False)["course_verdict"] == ""
-    assert course_values(course, kept_epoch=None)["course_verdict"]
-    assert verdict(epochs([1.0]), kept_epoch=1) == ""
+    assert course_values([], kept_epoch=None)["course_verdict"] is None
 
 
 def test_the_facts_name_the_epoch_whose_weights_are_used_and_the_time() -> None:
@@ -84,6 +65,18 @@ def test_the_facts_name_the_epoch_whose_weights_are_used_and_the_time() -> None:
         "Time to learn": "30 s, 10 s an epoch",
         "Spent waiting for photos": "2.5\u00a0% of it",
     }
+
+
+def test_of_test_photos_the_end_is_told_before_the_best() -> None:
+    course = [
+        replace(epoch, val_loss=math.nan, val_accuracy=math.nan, test_accuracy=share)
+        for epoch, share in zip(epochs([1.0, 0.5, 0.6]), (0.7, 0.9, 0.8), strict=True)
+    ]
+    told = dict(facts(course, kept_epoch=3))
+    assert told["Accuracy on test photos"].replace("\u00a0", " ") == (
+        "80.0 % at the end; at most 90.0 %, after epoch 2"
+    )
+    assert "Best accuracy on validation photos" not in told
 
 
 def test_what_old_runs_did_not_write_is_left_out() -> None:

@@ -72,3 +72,9 @@ def test_any_name_stands_as_it_is(name: str) -> None:
 def test_every_figure_is_named_for_those_who_cannot_see_it() -> None:
     root = ET.fromstring(class_counts([count("cat", 1, 1, 1)]))
     assert (root.get("role"), root.get("aria-label")) == ("img", "Photos per class and split")
+
+
+def test_a_split_without_photos_is_not_in_the_legend() -> None:
+    shown = texts(class_counts([count("cat", 3, 0, 2), count("dog", 1, 0, 4)]))
+    assert {"train", "test"} <= set(shown)
+    assert "validation" not in shown

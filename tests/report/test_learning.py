@@ -3,6 +3,7 @@
 import base64
 import io
 import math
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from fieldmark.base.errors import RunError
 from fieldmark.base.files import write_csv
 from fieldmark.base.run_folder import RunFolder
 from fieldmark.report.learning import read_epochs, read_learning, read_picture
+from fieldmark.training.tally import HISTORY_HEADER
 
 CHOICE = {"what": "precision", "chosen": "float32", "reason": "no faster otherwise"}
 
@@ -37,13 +39,11 @@ def test_the_history_of_an_older_run_is_read_with_what_it_has(tmp_path: Path) ->
 
 def test_every_column_of_the_history_is_read(tmp_path: Path) -> None:
     path = tmp_path / "history.csv"
-    header = (
-        "epoch,lr,train_loss,train_accuracy,train_precision,train_recall,train_top_k,val_loss,"
-        "val_accuracy,val_precision,val_recall,val_top_k,seconds,images_per_second,data_wait_s"
-    )
-    path.write_text(f"{header}\n" + ",".join(map(str, range(1, 16))) + "\n")
+    numbers = range(1, len(HISTORY_HEADER) + 1)
+    write_csv(path, header=HISTORY_HEADER, rows=[numbers])
     (epoch,) = read_epochs(path)
-    assert [getattr(epoch, name) for name in header.split(",")] == list(range(1, 16))
+    assert [getattr(epoch, name) for name in HISTORY_HEADER] == list(numbers)
+    assert {field.name for field in fields(epoch)} == set(HISTORY_HEADER)
 
 
 def test_a_damaged_history_is_named(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The page of a training that goes on."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -38,7 +39,7 @@ def test_the_page_shows_how_far_it_is_and_reloads_itself(
     assert reloads(page) == ["10"]
     assert "Epoch 6 of 10 done" in page.text
     assert "about 8.0 s to go" in page.text
-    assert len(page.all("svg")) == 7
+    assert len(page.all("svg")) == 9
     assert not page.all("script", "link", "iframe")
 
 
@@ -87,8 +88,19 @@ def test_after_one_epoch_there_are_numbers_and_no_curves(
 
 
 def test_no_verdict_is_passed_while_training_goes_on(trained: Path, parse_page: ParsePage) -> None:
-    assert "still falling" not in parse_page(live(trained, num_epochs=9)).text
-    assert "still falling" in parse_page(live(trained, num_epochs=9, finished=True)).text
+    assert "still learning" not in parse_page(live(trained, num_epochs=9)).text
+    assert "still learning" in parse_page(live(trained, num_epochs=9, finished=True)).text
+
+
+def test_the_verdict_is_that_of_the_report(trained: Path, parse_page: ParsePage) -> None:
+    history, record = RunFolder(trained).history_csv, RunFolder(trained).run_json
+    header = "epoch,lr,train_loss,train_accuracy,val_loss,val_accuracy\n"
+    history.write_text(header + "1,0.1,0.5,0.95,0.5,0.87\n2,0.1,0.5,0.95,0.5,0.87\n")
+    few = parse_page(live(trained, num_epochs=2, finished=True)).text
+    assert "No sign of overfitting" in few
+    told = json.loads(record.read_text()) | {"splits": {"validation": 5000}}
+    record.write_text(json.dumps(told))
+    assert "a gap of 8.0 points" in parse_page(live(trained, num_epochs=2, finished=True)).text
 
 
 def test_more_epochs_than_planned_fill_the_bar_and_no_more(

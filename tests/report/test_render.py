@@ -162,6 +162,63 @@ def test_the_worst_mistakes_name_truth_and_answer(quick: str, parse_page: ParseP
         assert {true, predicted} <= {"cat", "dog", "fox"}
 
 
+def test_the_sections_follow_the_work_with_the_result_first(
+    quick: str, parse_page: ParsePage
+) -> None:
+    assert headings(parse_page(quick)) == [
+        "#result",  # to skip to the content
+        "#result",
+        "#photos",
+        "#preprocessing",
+        "#network",
+        "#weights",
+        "#optimizer",
+        "#curves",
+        "#scores",
+        "#confusion",
+        "#mistakes",
+        "#recipe",
+        "#provenance",
+    ]
+
+
+def test_each_section_says_what_it_is_about(quick: str, parse_page: ParsePage) -> None:
+    shown = [a for a in parse_page(quick).all("p") if a.get("class") == "about"]
+    assert len(shown) == quick.count("<section") - 1
+    assert "A network takes pictures of one size, as numbers." in parse_page(quick).text
+
+
+def test_a_photo_stands_before_and_after_preprocessing(quick: str, parse_page: ParsePage) -> None:
+    page = parse_page(quick)
+    assert [a["alt"] for a in page.all("img") if a["alt"].endswith("as it is")] == [
+        f"Photo of {name} as it is" for name in ("cat", "dog", "fox")
+    ]
+    after = [a for a in page.all("img") if a["alt"] == "The same photo as the network sees it"]
+    assert [(a["width"], a["height"]) for a in after] == [("50", "50")] * 3
+    assert all(a["class"] == "square enlarged" for a in after)
+    assert "32 × 24 pixels" in page.text
+
+
+def test_the_pair_most_often_mixed_up_is_shown_with_its_photos(
+    quick: str, quick_run: Path, parse_page: ParsePage
+) -> None:
+    pair = json.loads(RunFolder(quick_run).evaluation_json.read_text())["most_confused"][0]
+    page = parse_page(quick)
+    shown = [a["alt"] for a in page.all("img") if " taken for " in a["alt"]]
+    assert shown == [f"Photo of {pair['true']} taken for {pair['predicted']}"] * pair["count"]
+    assert f"{pair['true']} is taken for {pair['predicted']}: {pair['count']} of 4" in page.text
+
+
+def test_a_run_without_a_model_folder_still_has_its_report(
+    make_run: MakeRun, parse_page: ParsePage
+) -> None:
+    run = make_run()
+    shutil.rmtree(RunFolder(run).model_dir)
+    page = parse_page(report(run))
+    assert page.errors == []
+    assert "#preprocessing" not in headings(page)
+
+
 def test_moved_photos_are_told_in_one_line_and_the_rest_stays(
     make_run: MakeRun, parse_page: ParsePage
 ) -> None:

@@ -27,11 +27,11 @@ def tell(run: Path, **values: Any) -> None:
     write_json(record, {**json.loads(record.read_text("utf-8")), **values})
 
 
-def section(run: Path, parse_page: ParsePage) -> Any:
-    """Return the section on learning alone, parsed."""
+def section(run: Path, parse_page: ParsePage, name: str = "curves") -> Any:
+    """Return one section alone, parsed; that on learning where none is named."""
     text = write_report(run).read_text("utf-8")
     assert parse_page(text).errors == []
-    return parse_page("<div" + text.split('<section id="curves"')[1].split("</section>")[0])
+    return parse_page("<div" + text.split(f'<section id="{name}"')[1].split("</section>")[0])
 
 
 @pytest.fixture
@@ -48,6 +48,8 @@ def test_every_measure_has_its_chart(trained: Path, parse_page: ParsePage) -> No
         "Precision",
         "Recall",
         "Top-5 accuracy",
+        "Precision above 50 %",
+        "Recall above 50 %",
         "Learning rate",
         "Photos per second",
     ]
@@ -81,10 +83,10 @@ def test_the_range_test_stands_beside_the_choices(trained: Path, parse_page: Par
 
 
 def test_photos_are_shown_as_the_network_saw_them(trained: Path, parse_page: ParsePage) -> None:
-    assert not section(trained, parse_page).all("img")
+    assert "as the network saw them" not in section(trained, parse_page, "preprocessing").text
     Image.new("RGBA", (60, 40)).save(RunFolder(trained).augmentation_png)
-    page = section(trained, parse_page)
-    (image,) = page.all("img")
+    page = section(trained, parse_page, "preprocessing")
+    image = page.all("img")[-1]
     assert image["src"].startswith("data:image/webp;base64,")
     assert (image["width"], image["height"]) == ("60", "40")
     assert "as the network saw them" in page.text
@@ -128,3 +130,53 @@ def test_a_head_that_was_fitted_first_is_told_as_a_beginning(
     assert "First the pretrained network was kept as it is" in text
     assert "From there it was trained further." in text
     assert "The pretrained network was kept as it is;" not in text
+
+
+def test_the_verdict_stands_above_the_curves(trained: Path, parse_page: ParsePage) -> None:
+    text = section(trained, parse_page).text
+    assert "No sign of overfitting, and still learning" in text
+    assert text.index("No sign of overfitting") < text.index("Loss over the epochs")
+    assert "( train.epochs )" in text
+
+
+def test_every_epoch_stands_in_a_table_that_can_be_folded(
+    trained: Path, parse_page: ParsePage
+) -> None:
+    tell(trained, training={"kept_epoch": 4})
+    page = section(trained, parse_page)
+    assert page.all("details") == [{}]
+    assert "Every epoch in numbers" in page.text
+    assert "4 kept" in page.text
+    assert len(page.all("tr")) == 2 + 6
+    assert "Training Validation" in page.text
+
+
+def test_test_photos_that_were_watched_have_curves_and_are_not_said_to_be_unseen(
+    make_run: MakeRun, parse_page: ParsePage
+) -> None:
+    watched = make_run("watched", strategy="all", watched=("test",))
+    page = section(watched, parse_page)
+    assert all("validation" not in svg["aria-label"] for svg in page.all("svg"))
+    assert "test from 1.1 to" in page.all("svg")[0]["aria-label"]
+    photos = section(watched, parse_page, "photos").text
+    assert "scored after each epoch, for the curves alone; nothing was chosen by them" in photos
+    assert "once" not in photos
+    assert "judge by, once" in section(make_run("other"), parse_page, "photos").text
+
+
+def test_the_weights_section_counts_what_was_trained(
+    make_run: MakeRun, parse_page: ParsePage
+) -> None:
+    run = make_run("probe", strategy="probe")
+    tell(run, sha256={"weights": "cd" * 32})
+    text = section(run, parse_page, "weights").text
+    assert "6,147 parameters trained" in text
+    assert "120,128 frozen" in text
+    assert "cd" * 32 in text
+
+
+def test_the_optimizer_section_tells_steps_or_their_absence(
+    make_run: MakeRun, trained: Path, parse_page: ParsePage
+) -> None:
+    assert "AdamW" in section(trained, parse_page, "optimizer").text
+    assert "L-BFGS" in section(make_run("probe"), parse_page, "optimizer").text

@@ -9,6 +9,7 @@ from fieldmark.report.scales import (
     log_place,
     log_ticks,
     power_label,
+    rate_label,
     round_ticks,
     scale_ceiling,
     scale_floor,
@@ -103,3 +104,10 @@ def test_strengths_are_written_short(l2: float, text: str) -> None:
 )
 def test_powers_of_ten_are_raised(value: float, text: str) -> None:
     assert power_label(value) == text
+
+
+@pytest.mark.parametrize(
+    ("rate", "text"), [(0.0012, "0.0012"), (0.001, "0.001"), (3e-5, "3·10⁻⁵"), (0.0, "0")]
+)
+def test_learning_rates_are_written_plainly_down_to_a_thousandth(rate: float, text: str) -> None:
+    assert rate_label(rate) == text

@@ -139,19 +139,21 @@ def fit_tiny(
         *,
         num_train: int = 24,
         num_validation: int = 9,
+        num_test: int = 0,
         lr: float = 3e-3,
         pace: Pace | None = None,
         optim: Mapping[str, Any] | None = None,
         state: Mapping[str, Any] | None = None,
         **course: Any,
     ) -> Fitted:
-        """`state` is what `fit` is given besides: begun, checkpoints and watch."""
+        """`state` is what `fit` is given besides; `num_test` of the test photos are watched."""
         chosen = {"warmup_epochs": 0.5, "head_lr_factor": 1.0, **(optim or {})}
         made = make_course(classifier, optim=OptimConfig(lr=lr, **chosen), **course)
         return fit(
             classifier,
             train=of_rows(photos, range(num_train)),
-            validation=of_rows(photos, range(num_train, num_train + num_validation)),
+            validation=of_rows(photos, range(num_train, begin := num_train + num_validation)),
+            test=of_rows(photos, range(begin, begin + num_test)) if num_test else None,
             course=made,
             settled=Settled(pace=pace or Pace(), lr=lr, num_epochs=made.config.epochs),
             **(state or {}),

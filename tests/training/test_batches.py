@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from fieldmark.data.augment import AugmentConfig
 from fieldmark.data.preprocess import Preprocess
-from fieldmark.training.batches import Batch, Batches, Photos, num_steps
+from fieldmark.training.batches import Batch, Batches, Photos, Pictures, num_steps
 from fieldmark.training.config import TrainConfig
 
 AS_IS = AugmentConfig(policy="none")
@@ -209,3 +209,24 @@ def test_the_picture_has_no_more_photos_than_the_batch(make_batches: MakeBatches
     before_NHWC, after_NHWC = make_batches(rows=[1, 2, 3]).before_and_after(10)
     assert len(before_NHWC) == len(after_NHWC) == 3
     np.testing.assert_array_equal(before_NHWC, after_NHWC)
+
+
+# All photos of a run
+
+
+def test_a_split_is_its_rows_and_their_labels_and_names() -> None:
+    pixels_MHWC = np.zeros((5, 2, 2, 3), np.uint8)
+    rows = {"train": np.array([0, 3]), "validation": np.array([], dtype=np.int64)}
+    pictures = Pictures(
+        pixels_MHWC=pixels_MHWC,
+        labels_M=np.array([4, 5, 6, 7, 8]),
+        rows=rows,
+        paths=["a.png", "b.png", "c.png", "d.png", "e.png"],
+    )
+    photos = pictures.of_split("train")
+    assert (photos.rows_N.tolist(), photos.labels_N.tolist()) == ([0, 3], [4, 7])
+    assert photos.pixels_MHWC is pixels_MHWC
+    assert photos.paths == ["a.png", "d.png"]
+    assert len(pictures.of_split("validation").labels_N) == 0
+    nameless = Pictures(pixels_MHWC=pixels_MHWC, labels_M=pictures.labels_M, rows=rows)
+    assert nameless.of_split("train").paths == ()

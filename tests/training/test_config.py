@@ -37,6 +37,8 @@ from fieldmark.training.config import CHOICES, TrainConfig
         ({"time_budget_s": -1.0}, "train.time_budget_s is -1.0"),
         ({"time_budget_s": math.inf}, "train.time_budget_s is inf"),
         ({"time_budget_s": math.nan}, "train.time_budget_s is nan"),
+        ({"watch_test": 1}, "train.watch_test is 1"),
+        ({"tensorboard": "yes"}, "train.tensorboard is yes"),
         ({"checkpoint_every_s": 0.0}, "train.checkpoint_every_s is 0.0"),
         ({"checkpoint_every_s": math.nan}, "train.checkpoint_every_s is nan"),
         ({"seed": -1}, "train.seed is -1"),

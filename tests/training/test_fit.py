@@ -1,8 +1,10 @@
 """The loop learns, repeats itself to the bit, and looks at nothing but its own photos."""
 
 import math
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -20,8 +22,10 @@ from fieldmark.models.inference import Predictor
 from fieldmark.training import fit as fit_module
 from fieldmark.training.course import Pace, Unwatched
 from fieldmark.training.fit import Fitted
+from fieldmark.training.scoring import scores_of
 from fieldmark.training.seeding import ORDER, generator_for
-from fieldmark.training.tally import Epoch
+from fieldmark.training.steps import Stepper
+from fieldmark.training.tally import SCORES, Epoch, scores_of_logits
 
 CPU = torch.device("cpu")
 Pixels = NDArray[np.uint8]
@@ -346,4 +350,91 @@ def test_without_validation_photos_their_figures_are_not_a_number(
     sizes = {"num_train": 8, "num_validation": 0, "epochs": 1}
     (epoch,) = fit_tiny(make_classifier(), make_photos(8), **sizes).history
     for name, value in asdict(epoch).items():
-        assert math.isnan(value) == name.startswith("val_"), name
+        assert math.isnan(value) == name.startswith(("val_", "test_")), name
+
+
+# Test photos that are watched
+
+
+@pytest.mark.parametrize("ema", [None, 0.5])
+@pytest.mark.parametrize("num_validation", [0, 8])
+def test_watched_test_photos_are_scored_by_the_weights_that_validation_is_scored_by(
+    num_validation: int,
+    ema: float | None,
+    make_classifier: MakeClassifier,
+    make_photos: MakePhotos,
+    fit_tiny: FitTiny,
+) -> None:
+    pixels, labels = make_photos(40, noise=200.0)
+    sizes = {"num_train": 16, "num_validation": num_validation, "num_test": 16}
+    classifier, of_test = make_classifier(), slice(16 + num_validation, 32 + num_validation)
+    last = fit_tiny(classifier, (pixels, labels), ema=ema, **sizes).history[-1]
+    logits_NC = Predictor(classifier, device=CPU).logits(pixels[of_test])
+    expected = scores_of_logits(logits_NC, labels[of_test], num_classes=3)
+    found = {name: getattr(last, f"test_{name}") for name in SCORES}
+    assert found == expected
+    assert 0 < found["accuracy"] < 1
+    assert found["thresholded_recall"] < found["accuracy"]
+    assert math.isnan(last.val_loss) == (num_validation == 0)
+
+
+@pytest.mark.parametrize("wish", [{}, {"keep": "best"}, {"patience": 1, "epochs": 4}])
+def test_watching_test_photos_changes_nothing_whatever_their_labels(
+    wish: dict[str, Any],
+    make_classifier: MakeClassifier,
+    make_photos: MakePhotos,
+    fit_tiny: FitTiny,
+) -> None:
+    pixels, labels = make_photos(42)
+    wrong = labels.copy()
+    wrong[33:] = (wrong[33:] + 1) % 3
+    watched = [(0, labels), (9, labels), (9, wrong)]
+    classifiers = [make_classifier(drop_rate=0.5) for _ in watched]
+    runs = [
+        fit_tiny(classifier, (pixels, of), num_test=num_test, lr=3e-2, **wish)
+        for classifier, (num_test, of) in zip(classifiers, watched, strict=True)
+    ]
+    assert all(same_weights(classifiers[0], other) for other in classifiers[1:])
+    assert len({(run.kept_epoch, run.stopped_early) for run in runs}) == 1
+    without_test = [
+        [
+            {name: value for name, value in row.items() if not name.startswith("test_")}
+            for row in without_times(run.history)
+        ]
+        for run in runs
+    ]
+    assert without_test[0] == without_test[1] == without_test[2]
+    assert runs[1].history[-1].test_loss < runs[2].history[-1].test_loss
+
+
+def test_scoring_is_not_time_of_training(
+    make_classifier: MakeClassifier,
+    make_photos: MakePhotos,
+    fit_tiny: FitTiny,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By a clock that moves by 1 s a step and by 100 s when photos are scored."""
+    now = [time.monotonic()]
+    step, score = Stepper.step, scores_of
+
+    def slow_step(stepper: Stepper, *args: Any, **named: Any) -> Any:
+        now[0] += 1
+        return step(stepper, *args, **named)
+
+    def slow_score(*args: Any, **named: Any) -> Any:
+        now[0] += 100
+        return score(*args, **named)
+
+    clock = SimpleNamespace(perf_counter=lambda: now[0], monotonic=lambda: now[0])
+    monkeypatch.setattr(fit_module, "time", clock)
+    monkeypatch.setattr(fit_module, "SCALARS_EVERY_S", 0.5)
+    monkeypatch.setattr(fit_module, "scores_of", slow_score)
+    monkeypatch.setattr(Stepper, "step", slow_step)
+    watch = Listening()
+    asked: dict[str, Any] = {"num_test": 6, "state": {"watch": watch}}
+    history = fit_tiny(make_classifier(), make_photos(39), **asked).history
+    assert [epoch.seconds for epoch in history] == pytest.approx([3, 3])
+    assert [epoch.images_per_second for epoch in history] == pytest.approx([8, 8])
+    # The first figure is over the time since the run was prepared, by the true clock.
+    speeds = [watch.values[step]["images_per_second"] for step in range(2, 7)]
+    assert speeds == pytest.approx([8] * 5, rel=0.5)

@@ -203,6 +203,25 @@ def test_a_given_strength_is_the_only_one_tried() -> None:
     assert probe.chosen is probe.trials[0]
 
 
+def test_without_validation_photos_a_given_strength_is_fitted_once_on_what_there_is() -> None:
+    train = sample(60)
+    none = Labelled(features_NF=train.features_NF[:0], labels_N=train.labels_N[:0])
+    found, expected = fit(train, none, l2=0.02), fit(train, sample(30, seed=1), l2=0.02).chosen
+    assert found.head is found.chosen.head
+    np.testing.assert_array_equal(found.head.weight_CF, expected.head.weight_CF)
+    chosen = found.chosen
+    assert (chosen.train_loss, chosen.train_accuracy) == (
+        expected.train_loss,
+        expected.train_accuracy,
+    )
+    unknown = (chosen.val_loss, chosen.val_loss_error, chosen.val_accuracy)
+    assert all(map(math.isnan, unknown))
+    with pytest.raises(
+        RecipeError, match=r"probe\.l2 is 'auto', and there are no validation photo"
+    ):
+        fit(train, none)
+
+
 def test_each_trial_is_told_as_it_is_done() -> None:
     told: list[ProbeTrial] = []
     probe = fit_probe(

@@ -35,7 +35,11 @@ def settle_tiny(
     monkeypatch.setattr(settling, "choose_pace", lambda *_: (Pace(lowered=True), PACE_CHOICES))
 
     def run(
-        *, classifier: Classifier | None = None, num_validation: int = 6, **asked: Any
+        *,
+        classifier: Classifier | None = None,
+        num_validation: int = 6,
+        num_test: int = 0,
+        **asked: Any,
     ) -> Findings:
         photos, classifier = make_photos(33), classifier or make_classifier()
         return settle(
@@ -43,6 +47,7 @@ def settle_tiny(
             train=of_rows(photos, range(24)),
             validation=of_rows(photos, range(24, 24 + num_validation)),
             course=make_course(classifier, **asked),
+            test=of_rows(photos, range(30, 30 + num_test)) if num_test else None,
         )
 
     return run
@@ -97,13 +102,16 @@ def test_an_epoch_is_its_steps_and_its_validation_and_what_was_used_up_is_taken_
     ticks = iter((100.0, 140.0))
     monkeypatch.setattr(settling, "time", SimpleNamespace(monotonic=lambda: next(ticks)))
     monkeypatch.setattr(settling, "_seconds_a_step", lambda *_: 2.0)
-    monkeypatch.setattr(settling, "_validation_s", lambda *_: 4.0)
+    monkeypatch.setattr(settling, "_scoring_s", lambda _, photos, __: len(photos.rows_N) / 1.5)
     found = settle_tiny(time_budget_s=90.0, epochs=20).settled
     # Of 50 s that are left nine tenths are planned, for epochs of 3 steps: 45 / (3 * 2 + 4).
     assert found.num_epochs == 4
     assert found.choices[-1].reason == (
         "an epoch takes about 10.0 s, so 4 fit into the time budget; train.epochs allows 20"
     )
+    # With 3 test photos to score: 45 / (3 * 2 + 4 + 2).
+    ticks = iter((100.0, 140.0))
+    assert settle_tiny(time_budget_s=90.0, epochs=20, num_test=3).settled.num_epochs == 3
 
 
 def test_steps_and_validation_are_timed_by_taking_them(
@@ -117,7 +125,7 @@ def test_steps_and_validation_are_timed_by_taking_them(
     assert all(torch.equal(value, now[name]) for name, value in before.items())
 
 
-def test_without_validation_photos_validating_takes_no_time(
+def test_scoring_no_photos_takes_no_time(
     make_classifier: Callable[..., Classifier],
     make_photos: Callable[..., Any],
     make_course: Callable[..., Course],
@@ -125,8 +133,8 @@ def test_without_validation_photos_validating_takes_no_time(
 ) -> None:
     classifier = make_classifier()
     course = make_course(classifier)
-    assert settling._validation_s(classifier, of_rows(make_photos(9), []), course) == 0
-    assert settling._validation_s(classifier, of_rows(make_photos(9), [1, 2]), course) > 0
+    assert settling._scoring_s(classifier, of_rows(make_photos(9), []), course) == 0
+    assert settling._scoring_s(classifier, of_rows(make_photos(9), [1, 2]), course) > 0
 
 
 def test_the_fastest_step_but_the_first_stands_for_all(
@@ -136,7 +144,7 @@ def test_the_fastest_step_but_the_first_stands_for_all(
     ticks = iter((0.0, 1.0, 1.0, 8.0, 8.0, 13.0, 13.0, 19.0, 19.0))
     clock = SimpleNamespace(perf_counter=lambda: next(ticks), monotonic=lambda: 0.0)
     monkeypatch.setattr(settling, "time", clock)
-    monkeypatch.setattr(settling, "_validation_s", lambda *_: 0.0)
+    monkeypatch.setattr(settling, "_scoring_s", lambda *_: 0.0)
     found = settle_tiny(time_budget_s=1000.0, epochs=1000).settled
     assert found.num_epochs == 60  # 900 s of 3 steps of 5 s
 

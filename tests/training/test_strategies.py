@@ -1,6 +1,7 @@
 """From the pixels of all photos to their logits, with each split kept to its part."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,10 +9,12 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from fieldmark.base.errors import RecipeError
 from fieldmark.base.progress import SilentProgress
 from fieldmark.data.augment import AugmentConfig
 from fieldmark.models.classifier import Classifier
 from fieldmark.models.inference import Predictor
+from fieldmark.training.batches import Pictures
 from fieldmark.training.config import TrainConfig
 from fieldmark.training.course import Choice, Pace
 from fieldmark.training.optim import OptimConfig
@@ -19,7 +22,6 @@ from fieldmark.training.probe import ProbeConfig
 from fieldmark.training.strategies import (
     Configs,
     Outcome,
-    Pictures,
     train_network,
     train_probe,
 )
@@ -65,12 +67,7 @@ def _given_pace(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def pictures(make_photos: MakePhotos) -> Pictures:
     pixels_MHWC, labels_M = make_photos(33, noise=250.0)
-    return Pictures(
-        pixels_MHWC=pixels_MHWC,
-        labels_M=labels_M,
-        rows=SPLITS,
-        paths=[f"photo-{row:02d}.png" for row in range(33)],
-    )
+    return Pictures(pixels_MHWC=pixels_MHWC, labels_M=labels_M, rows=SPLITS)
 
 
 def with_test_split_spoiled(pictures: Pictures, *, also_pixels: bool) -> Pictures:
@@ -81,14 +78,24 @@ def with_test_split_spoiled(pictures: Pictures, *, also_pixels: bool) -> Picture
     return Pictures(pixels_MHWC=pixels_MHWC, labels_M=labels_M, rows=SPLITS)
 
 
+def without_validation(pictures: Pictures) -> Pictures:
+    none = np.empty(0, dtype=np.int64)
+    learned_N = np.concatenate([SPLITS["train"], SPLITS["validation"]])
+    return replace(pictures, rows={**SPLITS, "train": learned_N, "validation": none})
+
+
 def probe(
-    classifier: Classifier, pictures: Pictures, *, progress: SilentProgress | None = None
+    classifier: Classifier,
+    pictures: Pictures,
+    *,
+    progress: SilentProgress | None = None,
+    l2: float | str = "auto",
 ) -> Outcome:
     return train_probe(
         classifier,
         pictures,
         Predictor(classifier, device=CPU).features(pictures.pixels_MHWC),
-        config=ProbeConfig(),
+        config=ProbeConfig(l2=l2),
         device=CPU,
         progress=progress or SilentProgress(),
     )
@@ -115,19 +122,6 @@ def finetune(
         device=CPU,
         progress=progress or SilentProgress(),
     )
-
-
-def test_a_split_is_its_rows_and_their_labels(pictures: Pictures) -> None:
-    photos = pictures.of_split("validation")
-    assert photos.rows_N.tolist() == [3, 4, 5, 6, 7, 8]
-    assert photos.labels_N.tolist() == [0, 1, 2, 0, 1, 2]
-    assert photos.pixels_MHWC is pictures.pixels_MHWC
-    assert photos.paths == [f"photo-{row:02d}.png" for row in range(3, 9)]
-
-
-def test_photos_need_no_names(pictures: Pictures) -> None:
-    nameless = Pictures(pixels_MHWC=pictures.pixels_MHWC, labels_M=pictures.labels_M, rows=SPLITS)
-    assert nameless.of_split("validation").paths == ()
 
 
 def test_validation_logits_come_from_the_head_that_did_not_see_them(
@@ -210,6 +204,20 @@ def test_two_probes_of_the_same_features_are_the_same_and_say_what_was_tried(
     for progress in progresses:
         assert (progress.stages, progress.totals, progress.done) == (["Training"], [None], [9])
         assert progress.summaries[0].startswith("9 strengths tried, l2 ")
+
+
+def test_a_given_strength_needs_no_validation_photos(
+    make_classifier: MakeClassifier, pictures: Pictures
+) -> None:
+    progress, rest = Remembering(), without_validation(pictures)
+    outcome = probe(make_classifier(), rest, progress=progress, l2=0.03)
+    assert progress.summaries == ["1 strength tried, l2 0.03 chosen"]
+    # What is left out of validation is learned from, as it is by the last head otherwise.
+    both = probe(make_classifier(), pictures, l2=0.03)
+    test_N = SPLITS["test"]
+    np.testing.assert_allclose(outcome.logits_MC[test_N], both.logits_MC[test_N], atol=1e-4)
+    with pytest.raises(RecipeError, match=r"no validation photos to choose it by\. Set probe\.l2"):
+        probe(make_classifier(), rest)
 
 
 def test_training_every_weight_gives_the_trained_networks_logits(

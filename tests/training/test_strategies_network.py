@@ -1,6 +1,8 @@
 """The strategies that train the network: where each begins, what it moves, how it goes on."""
 
+import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from fieldmark.models.classifier import Classifier
 from fieldmark.models.heads import imprint
 from fieldmark.models.inference import Predictor
 from fieldmark.training import strategies
+from fieldmark.training.batches import Pictures
 from fieldmark.training.checkpoint import Checkpoints
 from fieldmark.training.config import TrainConfig
 from fieldmark.training.course import Choice, Pace, Settled, Unwatched
@@ -26,7 +29,6 @@ from fieldmark.training.settling import Findings
 from fieldmark.training.strategies import (
     Configs,
     Outcome,
-    Pictures,
     batch_norm_mode,
     plan_course,
     train_network,
@@ -322,6 +324,50 @@ def test_a_rate_to_be_found_comes_with_its_range_test(
     assert fitted_of(outcome).settled.lr == outcome.range_test.proposed
 
 
+# What is looked at
+
+
+def test_test_photos_are_watched_where_the_recipe_says_so_and_change_nothing(
+    make_classifier: MakeClassifier, pictures: Pictures
+) -> None:
+    unwatched, watched = make_classifier(), make_classifier()
+    expected = train(unwatched, pictures)
+    found = train(watched, pictures, watch_test=True)
+    assert not moved(weights_of(unwatched), weights_of(watched))
+    np.testing.assert_array_equal(found.logits_MC, expected.logits_MC)
+    assert all(math.isnan(row.test_loss) for row in fitted_of(expected).history)
+    answers_N = found.logits_MC[SPLITS["test"]].argmax(1)
+    right = float((answers_N == pictures.labels_M[SPLITS["test"]]).mean())
+    assert fitted_of(found).history[-1].test_accuracy == pytest.approx(right)
+
+
+@pytest.mark.parametrize(
+    ("watch_test", "told"), [(True, "test accuracy "), (False, "on the photos learned from")]
+)
+def test_without_validation_photos_the_summary_tells_the_best_there_is(
+    told: str, make_classifier: MakeClassifier, pictures: Pictures, *, watch_test: bool
+) -> None:
+    listening, none = Listening(), np.empty(0, dtype=np.int64)
+    rest = replace(pictures, rows={**SPLITS, "validation": none})
+    asked: dict[str, Any] = {"strategy": "all", "watch_test": watch_test}
+    outcome = train(make_classifier(), rest, listening=listening, **asked)
+    assert told in listening.summaries[1]
+    assert math.isnan(fitted_of(outcome).history[-1].val_loss)
+
+
+def test_the_photos_of_all_splits_and_of_none_are_predicted_and_those_of_test_timed(
+    make_classifier: MakeClassifier, pictures: Pictures
+) -> None:
+    listening, classifier = Listening(), make_classifier()
+    fewer = replace(pictures, rows={**SPLITS, "test": np.array([31, 25])})
+    outcome = train(classifier, fewer, listening=listening)
+    logits_MC = Predictor(classifier, device=CPU).logits(pictures.pixels_MHWC)
+    np.testing.assert_array_equal(outcome.logits_MC, logits_MC)
+    assert outcome.test_s is not None
+    assert outcome.test_s > 0
+    assert listening.totals[-1] == listening.done[-1] == 33
+
+
 # Going on
 
 
@@ -372,7 +418,8 @@ def test_a_training_that_only_lacked_the_rest_is_not_trained_again(
     found = train(again, pictures, checkpoints=checkpoints, listening=listening)
     assert not moved(weights_of(first), weights_of(again))
     np.testing.assert_array_equal(found.logits_MC, expected.logits_MC)
-    assert fitted_of(found).history == fitted_of(expected).history
+    histories = [[row.to_json() for row in fitted_of(run).history] for run in (found, expected)]
+    assert histories[0] == histories[1]
     assert listening.num_batches == 0
     assert listening.notes == ["Training was finished; it goes on with what comes after it."]
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, log_loss, precision_score, recall_score
 
-from fieldmark.evaluation.metrics import softmax
+from fieldmark.evaluation.metrics import softmax, thresholded_counts
 from fieldmark.training.tally import (
     HISTORY_HEADER,
     SCORES,
@@ -30,6 +30,8 @@ ROW = Epoch(
     train_precision=0.5,
     train_recall=0.25,
     train_top_k=1.0,
+    train_thresholded_precision=0.75,
+    train_thresholded_recall=1 / 3,
     val_loss=math.nan,
     val_accuracy=math.nan,
     val_precision=math.nan,
@@ -77,6 +79,20 @@ def test_the_figures_are_those_of_scikit_learn(
     of_five = np.argsort(-logits_NC.numpy(), axis=1)[:, :5]
     assert found["top_k"] == pytest.approx((of_five == truth[:, None]).any(1).mean())
     assert found["precision"] == pytest.approx(precision_score(truth, guessed, **macro))
+    right, positive = thresholded_counts(shares, truth)
+    assert found["thresholded_precision"] == pytest.approx(right / positive if positive else 0)
+    assert found["thresholded_recall"] == pytest.approx(right / num)
+
+
+def test_only_probabilities_over_a_half_are_counted() -> None:
+    """Of three classes: sure and right, sure and wrong, exactly a half, and three thirds."""
+    shares_NC = torch.tensor([[0.6, 0.3, 0.1], [0.1, 0.8, 0.1], [0.5, 0.5, 0.0], [1 / 3] * 3])
+    logits_NC, labels_N = (shares_NC + 1e-30).log(), torch.tensor([0, 2, 0, 0])
+    found = tallied(logits_NC, labels_N, size=4).scores(num_classes=3)
+    assert (found["thresholded_precision"], found["thresholded_recall"]) == (1 / 2, 1 / 4)
+    assert found["accuracy"] == 3 / 4
+    unsure = tallied(logits_NC[2:], labels_N[2:], size=2).scores(num_classes=3)
+    assert (unsure["thresholded_precision"], unsure["thresholded_recall"]) == (0, 0)
 
 
 @settings(max_examples=20, deadline=None)
@@ -115,24 +131,69 @@ def test_a_tally_goes_on_from_where_another_stood(seen: int) -> None:
     assert all(torch.equal(kept[name], value) for name, value in before.tensors().items())
 
 
+def test_what_a_tally_of_an_older_version_did_not_note_is_unknown() -> None:
+    logits_NC, labels_N = answers(8, 4, 1)
+    before = tallied(logits_NC[:3], labels_N[:3], size=3, room=5).tensors()
+    del before["sure"]
+    after = Tally(8, device=CPU)
+    after.load(before, num_seen=3)
+    after.add(logits_NC[3:], labels_N[3:])
+    found, whole = (
+        tally.scores(num_classes=4) for tally in (after, tallied(logits_NC, labels_N, size=8))
+    )
+    unknown = {name for name in SCORES if math.isnan(found[name])}
+    assert unknown == {"thresholded_precision", "thresholded_recall"}
+    assert all(found[name] == whole[name] for name in SCORES if name not in unknown)
+
+
+def test_a_row_of_an_older_version_lacks_what_that_did_not_measure() -> None:
+    older = {
+        name: value
+        for name, value in replace(ROW, val_accuracy=0.5).to_json().items()
+        if "thresholded" not in name and not name.startswith("test_")
+    }
+    row = Epoch.from_json(older)
+    assert (row.train_loss, row.val_accuracy) == (ROW.train_loss, 0.5)
+    assert math.isnan(row.train_thresholded_recall)
+    assert math.isnan(row.test_accuracy)
+
+
+@pytest.mark.parametrize(
+    ("scores", "told"),
+    [
+        ({"val_accuracy": 0.5, "test_accuracy": 0.932}, "validation accuracy 50.00%"),
+        ({"test_accuracy": 0.932}, "test accuracy 93.20%"),
+        ({}, "accuracy 66.67% on the photos learned from"),
+    ],
+)
+def test_an_epoch_is_told_by_the_photos_that_say_most(scores: dict[str, float], told: str) -> None:
+    changes: dict[str, Any] = scores
+    assert replace(ROW, **changes).told == told
+
+
 def test_a_row_survives_json_to_the_last_bit_though_json_has_no_nan() -> None:
     text = json.dumps(ROW.to_json(), allow_nan=False)
     again = Epoch.from_json(json.loads(text))
     assert str(again) == str(ROW)
     values = asdict(again)
     assert {name for name, value in values.items() if math.isnan(value)} == {
-        f"val_{name}" for name in SCORES
+        f"{split}_{name}" for name in SCORES for split in ("val", "test")
     }
     assert again.train_loss == ROW.train_loss
-    figures: dict[str, Any] = {f"val_{name}": 0.5 for name in SCORES}
+    figures: dict[str, Any] = {
+        f"{split}_{name}": 0.5 for name in SCORES for split in ("val", "test")
+    }
     full = replace(ROW, **figures)
     assert Epoch.from_json(full.to_json()) == full
 
 
 def test_the_table_has_a_column_for_each_figure() -> None:
+    scores = ("loss", "accuracy", "precision", "recall", "top_k")
+    thresholded = ("thresholded_precision", "thresholded_recall")
     assert (
         *("epoch", "lr"),
-        *("train_loss", "train_accuracy", "train_precision", "train_recall", "train_top_k"),
-        *("val_loss", "val_accuracy", "val_precision", "val_recall", "val_top_k"),
+        *(f"train_{name}" for name in (*scores, *thresholded)),
+        *(f"val_{name}" for name in (*scores, *thresholded)),
+        *(f"test_{name}" for name in (*scores, *thresholded)),
         *("seconds", "images_per_second", "data_wait_s"),
     ) == HISTORY_HEADER

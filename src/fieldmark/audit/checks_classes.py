@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from fieldmark.audit.findings import Evidence, Finding, Severity
 from fieldmark.audit.survey import Survey, make_finding
 from fieldmark.base.counting import counted, listed
-from fieldmark.data.split_table import TEST
+from fieldmark.data.split_table import TEST, VALIDATION
 from fieldmark.evaluation.intervals import wilson_interval
 
 NOTED_RATIO = 3.0
@@ -21,7 +21,8 @@ SERIOUS_RATIO = 10.0
 """The same, from which it is a warning: at a ratio of 10 the error of a ResNet-32 on CIFAR-10 is
 about twice that with balanced classes (Cui et al. 2019, "Class-Balanced Loss", table 2)."""
 MIN_GROUPS = 3
-"""Groups of a class that training, validation and test need: one for each."""
+"""Groups of a class that training, validation and test need: one for each. Where no photos are
+set apart for validation, one fewer."""
 MIN_TESTED = 10
 """Test photos of a class below which its recall says hardly anything: with 9 of 10 right, its 95 %
 interval reaches from 60 to 98 %."""
@@ -56,7 +57,8 @@ def too_small(survey: Survey) -> Finding | None:
     for row in survey.catalog.usable:
         groups[row.label].setdefault(survey.group(row.path), row.path)
     tested = {label: _num_tested(survey, of) for label, of in groups.items()}
-    few = sorted(label for label, of in groups.items() if len(of) < MIN_GROUPS)
+    parts, num_needed = _parts(survey)
+    few = sorted(label for label, of in groups.items() if len(of) < num_needed)
     weak = [label for label in tested if tested[label] < MIN_TESTED and label not in few]
     weak.sort(key=lambda label: (tested[label], label))
     if not few and not weak:
@@ -64,10 +66,7 @@ def too_small(survey: Survey) -> Finding | None:
     told = []
     if few:
         named = listed([f"'{label}' ({len(groups[label])})" for label in few])
-        told.append(
-            f"Too few photos that differ for training, validation and test, which needs "
-            f"{MIN_GROUPS}: {named}."
-        )
+        told.append(f"Too few photos that differ for {parts}, which needs {num_needed}: {named}.")
     if weak:
         about = "" if survey.planned else "about "
         named = listed([f"'{label}' ({about}{tested[label]})" for label in weak])
@@ -80,6 +79,14 @@ def too_small(survey: Survey) -> Finding | None:
         for path in sorted(groups[label].values())
     ]
     return make_finding("FM402", severity, " ".join(told), evidence)
+
+
+def _parts(survey: Survey) -> tuple[str, int]:
+    """Return what the photos are divided into, in words, and how many parts these are."""
+    known = survey.planned or survey.sides
+    if survey.split.validation > 0 or VALIDATION in known.values():
+        return "training, validation and test", MIN_GROUPS
+    return "training and test", MIN_GROUPS - 1
 
 
 def _num_tested(survey: Survey, groups: Mapping[str, str]) -> int:

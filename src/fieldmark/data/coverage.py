@@ -47,14 +47,18 @@ def require_testable(splits: Splits, *, contents: Mapping[str, str]) -> None:
         )
 
 
-def note_gaps(splits: Splits) -> list[str]:
-    """Say which classes have no validation or no test photo, and why as far as that shows."""
+def note_gaps(splits: Splits, *, wants_validation: bool = True) -> list[str]:
+    """Say which classes have no validation or no test photo, and why as far as that shows.
+
+    Where there are no validation photos at all, that is worth no word unless some are wanted.
+    """
     groups: dict[str, list[str]] = {}
     for row in splits.rows:
         groups.setdefault(row.label, []).append(row.group)
     alike = {label for label, of in groups.items() if len(of) > 1 and len(set(of)) == 1}
     notes = []
-    for side in (VALIDATION, TEST):
+    sides = (VALIDATION, TEST) if wants_validation or splits.paths(VALIDATION) else (TEST,)
+    for side in sides:
         missing = _missing(splits, side)
         single = [label for label in missing if side == TEST and label in alike]
         if single:

@@ -100,9 +100,10 @@ def measure(decoded: Decoded) -> Cues:
         decoded: of the whole file, at any scale with both sides of at least LOOK_PX where the
             photo has as many.
     """
-    luma = decoded.image.convert("L")
+    image = decoded.image
+    luma = image.convert("L")
     look_HW = np.asarray(_at_most(luma, side=LOOK_PX), dtype=np.float32)
-    thumbnail = decoded.image.resize((THUMBNAIL_PX, THUMBNAIL_PX), Image.Resampling.BOX)
+    thumbnail = image.resize((THUMBNAIL_PX, THUMBNAIL_PX), Image.Resampling.BOX)
     return Cues(
         format=decoded.format,
         mode=decoded.mode,

@@ -1,23 +1,27 @@
-"""One photo: the bytes of a file to an upright RGB picture with 8 bits a channel.
+"""One photo: the bytes of a file to upright RGB pixels with 8 bits a channel.
 
 In: the content of a file. Out: `Decoded`, or `UnreadableImage` with the reason.
 This is the only way from a file to pixels, for training, prediction and serving alike.
 Not covered: animations beyond their first frame; colour profiles; damage inside the data of a
 JPEG that its decoder glosses over.
+Shapes: H height, W width; 3 channels.
 """
 
 import struct
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageFile, JpegImagePlugin, TiffImagePlugin
 
 from fieldmark.data.colour import to_rgb
 from fieldmark.data.formats import UnreadableImage, open_undecoded, recognise
+from fieldmark.data.jpeg import read_jpeg, reduction
 from fieldmark.data.metadata import UPRIGHT, read_camera, read_orientation, split_jpeg
 from fieldmark.data.quiet import pillow_warnings_off
 
-__all__ = ["MAX_PIXELS", "TURNED", "Decoded", "UnreadableImage", "decode"]
+__all__ = ["MAX_PIXELS", "TURNED", "Decoded", "UnreadableImage", "decode", "reduction"]
 
 MAX_PIXELS = 178_956_970
 """Width times height above which a photo is refused undecoded: where Pillow's own default takes a
@@ -30,20 +34,6 @@ _PREVIEW_TAG, _ORIENTATION_TAG = 254, 274
 _RAW_EXIF = "Raw profile type exif"
 """Where ImageMagick keeps EXIF in a PNG: a text of two header lines and hexadecimal digits."""
 
-_UPRIGHT_BY = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-"""EXIF orientation to the turn that undoes it (EXIF 2.32, section 4.6.4)."""
-
-_REDUCTIONS = (8, 4, 2)
-"""The parts of its size at which the decoder gives a JPEG, besides the whole."""
-
 _SWAPS_SIDES = frozenset({5, 6, 7, 8})
 """The orientations that lay a photo on its side."""
 
@@ -55,8 +45,9 @@ _UNDO = {6: 8, 8: 6}
 class Decoded:
     """A photo, ready to be resized."""
 
-    image: Image.Image
-    """RGB, 8 bits a channel, upright (unless that was not asked for)."""
+    pixels_HW3: NDArray[np.uint8]
+    """RGB, upright (unless that was not asked for), in one piece, to be changed by none but its
+    owner."""
     width: int
     """Of the upright picture in pixels, in full even where it was decoded at a reduced scale."""
     height: int
@@ -73,6 +64,26 @@ class Decoded:
     """1, or 2, 4 or 8 where a JPEG was decoded at that part of its size."""
     repairs: tuple[str, ...]
     """What was changed so that the pixels mean what they look like; empty for a plain photo."""
+
+    @property
+    def image(self) -> Image.Image:
+        """The same as a Pillow image."""
+        return Image.fromarray(self.pixels_HW3)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Raster:
+    """What a decoder gave: RGB as it lies in the file, and what else is known of it."""
+
+    pixels_HW3: NDArray[np.uint8]
+    size: tuple[int, int]
+    """Width and height in full."""
+    mode: str
+    exif: bytes
+    xmp: bytes
+    reduced_by: int = 1
+    already_turned: int | None = None
+    repairs: tuple[str, ...] = ()
 
 
 def decode(
@@ -125,43 +136,75 @@ def _without_warnings(content: bytes, *, kind: str) -> AbstractContextManager[No
 def _decode(
     content: bytes, *, kind: str, turn: bool, max_pixels: int, reduce_to_px: int | None
 ) -> Decoded:
-    exif = xmp = b""
-    if kind == "JPEG":
-        parts = split_jpeg(content)
-        content, exif, xmp = parts.content, parts.exif, parts.xmp
+    raster = _rasterise(content, kind=kind, max_pixels=max_pixels, reduce_to_px=reduce_to_px)
+    orientation = raster.already_turned or read_orientation(raster.exif, xmp=raster.xmp)
+    pixels_HW3, size = raster.pixels_HW3, raster.size
+    if orientation != UPRIGHT and bool(raster.already_turned) != turn:
+        how = orientation if turn else _UNDO.get(orientation, orientation)
+        pixels_HW3, size = _turned(pixels_HW3, how), sides_turned(size, orientation)
+    return Decoded(
+        pixels_HW3=np.ascontiguousarray(pixels_HW3),
+        width=size[0],
+        height=size[1],
+        orientation=orientation,
+        camera=read_camera(raster.exif),
+        format=kind,
+        mode=raster.mode,
+        reduced_by=raster.reduced_by,
+        repairs=(*raster.repairs, *repair_of_turn(orientation)) if turn else raster.repairs,
+    )
+
+
+def _rasterise(content: bytes, *, kind: str, max_pixels: int, reduce_to_px: int | None) -> _Raster:
+    """Decode a JPEG by the fast decoder if it can, and all else by Pillow."""
+    if kind != "JPEG":
+        return _by_pillow(content, kind=kind, max_pixels=max_pixels)
+    parts = split_jpeg(content)
+    read = read_jpeg(parts.content, max_pixels=max_pixels, reduce_to_px=reduce_to_px)
+    if read is not None:
+        return _Raster(
+            pixels_HW3=read.pixels_HW3,
+            size=read.size,
+            mode=read.mode,
+            exif=parts.exif,
+            xmp=parts.xmp,
+            reduced_by=read.reduced_by,
+        )
+    raster = _by_pillow(parts.content, kind=kind, max_pixels=max_pixels, reduce_to_px=reduce_to_px)
+    return replace(raster, exif=parts.exif or raster.exif, xmp=parts.xmp or raster.xmp)
+
+
+def _by_pillow(
+    content: bytes, *, kind: str, max_pixels: int, reduce_to_px: int | None = None
+) -> _Raster:
     opened = open_undecoded(content, kind=kind)
     _refuse(opened, max_pixels=max_pixels)
     mode, is_16_bit, already_turned = opened.mode, _is_16_bit(opened), _turned_by_pillow(opened)
     full_size, reduced_by = _reduce(opened, to_px=reduce_to_px)
     opened.load()
     rgb, repairs = to_rgb(opened, is_16_bit=is_16_bit)
-    width, height = rgb.size if reduced_by == 1 else full_size
-    exif = exif or opened.info.get("exif", b"") or _exif_in_text(opened.info.get(_RAW_EXIF))
-    orientation = already_turned or _orientation(opened, exif=exif, xmp=xmp)
-    if orientation != UPRIGHT and bool(already_turned) != turn:
-        how = _UPRIGHT_BY[orientation if turn else _UNDO.get(orientation, orientation)]
-        rgb = rgb.transpose(how)
-        width, height = sides_turned((width, height), orientation)
-    repairs = (*repairs, *repair_of_turn(orientation)) if turn else repairs
+    # A copy: counting the frames moves on in the file, and may drop its pixels.
+    pixels_HW3 = np.array(rgb, dtype=np.uint8)
     if getattr(opened, "is_animated", False):
-        rgb = rgb.copy()  # counting the frames moves on in the file, and may drop its pixels
         repairs = (f"first of {_num_frames(opened)} frames taken", *repairs)
-    return Decoded(
-        image=rgb,
-        width=width,
-        height=height,
-        orientation=orientation,
-        camera=read_camera(exif),
-        format=kind,
+    return _Raster(
+        pixels_HW3=pixels_HW3,
+        size=rgb.size if reduced_by == 1 else full_size,
         mode=mode,
+        exif=opened.info.get("exif", b"") or _exif_in_text(opened.info.get(_RAW_EXIF)),
+        xmp=_xmp(opened),
         reduced_by=reduced_by,
+        already_turned=already_turned,
         repairs=repairs,
     )
 
 
-def reduction(size: tuple[int, int], *, to_px: int) -> int:
-    """Return the part of its size, 1, 2, 4 or 8, at which a JPEG keeps `to_px` on both sides."""
-    return next((part for part in _REDUCTIONS if min(size) // to_px >= part), 1)
+def _turned(pixels_HW3: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
+    """Undo an EXIF orientation, 2 to 8 (EXIF 2.32, section 4.6.4)."""
+    if orientation in _SWAPS_SIDES:
+        pixels_HW3 = pixels_HW3.transpose(1, 0, 2)
+    upside_down, left_to_right = orientation in {3, 4, 7, 8}, orientation in {2, 3, 6, 7}
+    return pixels_HW3[:: -1 if upside_down else 1, :: -1 if left_to_right else 1]
 
 
 def repair_of_turn(orientation: int) -> tuple[str, ...]:
@@ -214,12 +257,12 @@ def _turned_by_pillow(opened: ImageFile.ImageFile) -> int | None:
     if not isinstance(opened, TiffImagePlugin.TiffImageFile):
         return None
     orientation = opened.getexif().get(_ORIENTATION_TAG, UPRIGHT)
-    return orientation if orientation in _UPRIGHT_BY else UPRIGHT
+    return orientation if orientation in range(2, 9) else UPRIGHT
 
 
-def _orientation(opened: ImageFile.ImageFile, *, exif: bytes, xmp: bytes) -> int:
-    xmp = xmp or opened.info.get("xmp", b"") or opened.info.get("XML:com.adobe.xmp", b"")
-    return read_orientation(exif, xmp=xmp.encode() if isinstance(xmp, str) else xmp)
+def _xmp(opened: ImageFile.ImageFile) -> bytes:
+    xmp = opened.info.get("xmp", b"") or opened.info.get("XML:com.adobe.xmp", b"")
+    return xmp.encode() if isinstance(xmp, str) else xmp
 
 
 def _exif_in_text(text: object) -> bytes:

@@ -5,6 +5,7 @@ Never leaves the folder: links are followed to files inside it only.
 """
 
 import os
+import posixpath
 import stat
 import unicodedata
 from collections.abc import Iterator, Sequence
@@ -150,7 +151,13 @@ def _likely_photos(found: Sequence[FoundFile]) -> list[str]:
 
 def has_image_name(path: str) -> bool:
     """Say whether the file is named like an image in a format that is read."""
-    return PurePosixPath(path).suffix.lower() in _IMAGE_EXTENSIONS
+    return extension_of(path) in _IMAGE_EXTENSIONS
+
+
+def extension_of(path: str) -> str:
+    """Return ".jpg" of "cats/1.JPG": in lower case, empty where there is none."""
+    # Of thousands of files, several times as fast as by pathlib.
+    return posixpath.splitext(path)[1].lower()
 
 
 def detect_layout(photos: Sequence[str]) -> Layout:
@@ -250,28 +257,23 @@ def _problem_of_link(link: Path, *, root: Path) -> str:
 
 
 def _found(path: Path, *, root: Path, num_bytes: int, problem: str) -> FoundFile:
-    relative = path.relative_to(root)
-    printable = _printable(relative.as_posix())
-    if printable != relative.as_posix() and not _problem_of_name(relative):
+    relative = path.relative_to(root).as_posix()
+    printable, of_name = _printable(relative), _problem_of_name(relative)
+    if printable != relative:
         problem = "file or folder name with characters that cannot be printed: rename it"
-    return FoundFile(
-        path=printable,
-        source=path,
-        num_bytes=num_bytes,
-        problem=_problem_of_name(relative) or problem,
-    )
+    return FoundFile(path=printable, source=path, num_bytes=num_bytes, problem=of_name or problem)
 
 
-def _problem_of_name(relative: Path) -> str:
-    name = relative.name.lower()
+def _problem_of_name(relative: str) -> str:
+    *folders, name = relative.lower().split("/")
     if name in _SYSTEM_FILES:
         return SYSTEM
-    for folder in relative.parts[:-1]:
-        if folder.startswith(".") or folder.lower() in _SYSTEM_FOLDERS:
+    for folder in folders:
+        if folder.startswith(".") or folder in _SYSTEM_FOLDERS:
             return IN_HIDDEN
     if name.startswith("."):
         return HIDDEN
-    extension = relative.suffix.lower()
+    extension = extension_of(name)
     if extension in _NOT_IMAGES:
         return f"{NOT_IMAGE} ({extension})"
     if extension in _UNREAD_IMAGES:
@@ -281,6 +283,8 @@ def _problem_of_name(relative: Path) -> str:
 
 def _printable(path: str) -> str:
     """Escape what a CSV or a terminal cannot hold: control characters and stray bytes."""
+    if path.isascii() and path.isprintable():
+        return path
     return "".join(
         character.encode("unicode_escape").decode("ascii")
         if unicodedata.category(character) in _UNPRINTABLE

@@ -1,6 +1,6 @@
 """From a photo to what the network sees: the single definition, kept with the model.
 
-In: an upright RGB picture. Out: uint8 pixels of a fixed square size, and from those the normalised
+In: upright RGB pixels. Out: uint8 pixels of a fixed square size, and from those the normalised
 tensor. Training, evaluation, prediction, export and serving all take it from here.
 Shapes: N images, C channels (3), H height, W width, S size_px.
 """
@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from fieldmark.base.errors import BundleError, RecipeError, nearest_spelling
 from fieldmark.data.images import Decoded, decode
@@ -26,19 +25,12 @@ photo, with bars in the mean colour."""
 Orientation = Literal["exif", "stored"]
 """exif: turned upright, as the photo's metadata says. stored: as the pixels lie in the file, for
 collections whose metadata is stale."""
-Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
+Interpolation = Literal["bilinear", "bicubic"]
 
 MIN_SIZE_PX = 8
 """Smaller than this no backbone has anything left to look at."""
 MAX_SIZE_PX = 4096
 """Larger than this a single batch no longer fits in the memory of any one device."""
-
-_FILTERS = {
-    "nearest": Image.Resampling.NEAREST,
-    "bilinear": Image.Resampling.BILINEAR,
-    "bicubic": Image.Resampling.BICUBIC,
-    "lanczos": Image.Resampling.LANCZOS,
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +43,11 @@ class DataConfig:
     """How a photo that is not square becomes one: squash, crop or pad."""
     prescale_px: int | None = None
     """Reduce to a square of this side first, then enlarge to `size_px`: 8 to `size_px` pixels."""
-
+    interpolation: Interpolation | None = None
+    """How pixels between others are found: bilinear or bicubic."""
+    antialias: bool = True
+    """Average over all pixels when reducing. False looks at the nearest only, as OpenCV does by
+    default: for doing again what was done so."""
     orientation: Orientation | None = None
     """Whether a photo is turned as its metadata says (exif, the default) or not (stored)."""
 
@@ -62,6 +58,10 @@ class DataConfig:
             _check_choice(self.resize, allowed=get_args(Resize), name="data.resize")
         if self.orientation is not None:
             _check_choice(self.orientation, allowed=get_args(Orientation), name="data.orientation")
+        if self.interpolation is not None:
+            allowed = get_args(Interpolation)
+            _check_choice(self.interpolation, allowed=allowed, name="data.interpolation")
+        _check_antialias(self.antialias)
         _check_prescale(self.prescale_px, size_px=self.size_px)
 
 
@@ -74,7 +74,9 @@ class Preprocess:
     resize: Resize = "squash"
     """How a photo that is not square becomes one."""
     interpolation: Interpolation = "bilinear"
-    """Pillow's filter of that name, which smooths before it reduces (but for nearest)."""
+    """The filter that finds pixels between others."""
+    antialias: bool = True
+    """Whether it is as wide as the photo is reduced, as Pillow's is; False: 2 or 4 pixels."""
     prescale_px: int | None = None
     """Side of the square to reduce to first; None goes to `size_px` in one step."""
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
@@ -87,8 +89,11 @@ class Preprocess:
     def __post_init__(self) -> None:
         _check_size(self.size_px, name="data.size_px")
         _check_choice(self.resize, allowed=get_args(Resize), name="data.resize")
-        _check_choice(self.interpolation, allowed=get_args(Interpolation), name="the interpolation")
+        _check_choice(
+            self.interpolation, allowed=get_args(Interpolation), name="data.interpolation"
+        )
         _check_choice(self.orientation, allowed=get_args(Orientation), name="data.orientation")
+        _check_antialias(self.antialias)
         _check_prescale(self.prescale_px, size_px=self.size_px)
         _check_channels(self.mean, name="the mean", low=0.0)
         _check_channels(self.std, name="the std", low=math.ulp(0.0))
@@ -105,21 +110,21 @@ class Preprocess:
         return decode(
             content,
             turn_upright=self.orientation == "exif",
-            reduce_to_px=self.prescale_px or self.size_px,
+            reduce_to_px=(self.prescale_px or self.size_px) if self.antialias else None,
         )
 
-    def to_pixels(self, image: Image.Image) -> NDArray[np.uint8]:
+    def to_pixels(self, pixels_HW3: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Return the photo as uint8 of shape (S, S, 3).
 
         Args:
-            image: RGB, as `decode` gives it.
+            pixels_HW3: RGB, uint8, as `decode` gives them; not altered.
         """
-        if image.mode != "RGB":
-            raise ValueError(f"to_pixels takes an RGB image, not one of mode {image.mode}")
-        square = self._to_square(image, side=self.prescale_px or self.size_px)
-        if square.size != (self.size_px, self.size_px):
-            square = square.resize((self.size_px, self.size_px), _FILTERS[self.interpolation])
-        return np.array(square, dtype=np.uint8)
+        if pixels_HW3.ndim != 3 or pixels_HW3.shape[2] != 3 or pixels_HW3.dtype != np.uint8:
+            raise ValueError(
+                f"to_pixels takes RGB as uint8 (H, W, 3), not {pixels_HW3.dtype} {pixels_HW3.shape}"
+            )
+        square_SS3 = self._to_square(pixels_HW3, side=self.prescale_px or self.size_px)
+        return self._resized(square_SS3, (self.size_px, self.size_px))
 
     def normalise(
         self, images_NCHW: "torch.Tensor", *, dtype: "torch.dtype | None" = None
@@ -157,7 +162,7 @@ class Preprocess:
             BundleError: for a field that is missing, unknown or out of range.
         """
         expected, given = {field.name for field in fields(cls)}, set(values)
-        if expected != given:
+        if expected != given | {"antialias"}:  # bundles before it have none
             raise BundleError(
                 "The model's preprocessing is not one that this version knows: "
                 f"missing {sorted(expected - given)}, unknown {sorted(given - expected)}. "
@@ -169,20 +174,28 @@ class Preprocess:
         except (RecipeError, TypeError) as error:
             raise BundleError(f"The model's preprocessing is not valid: {error}") from error
 
-    def _to_square(self, image: Image.Image, *, side: int) -> Image.Image:
-        width, height = image.size
-        how = _FILTERS[self.interpolation]
+    def _to_square(self, pixels_HW3: NDArray[np.uint8], *, side: int) -> NDArray[np.uint8]:
+        height, width = pixels_HW3.shape[:2]
         if self.resize == "squash":
-            return image.resize((side, side), how)
+            return self._resized(pixels_HW3, (side, side))
         if self.resize == "crop":
             edge = min(width, height)
             left, top = (width - edge) // 2, (height - edge) // 2
-            return image.resize((side, side), how, box=(left, top, left + edge, top + edge))
+            return self._resized(pixels_HW3[top : top + edge, left : left + edge], (side, side))
         scale = side / max(width, height)
-        inner = max(1, round(width * scale)), max(1, round(height * scale))
-        canvas = Image.new("RGB", (side, side), self.mean_colour)
-        canvas.paste(image.resize(inner, how), ((side - inner[0]) // 2, (side - inner[1]) // 2))
-        return canvas
+        inner = max(1, round(height * scale)), max(1, round(width * scale))
+        top, left = (side - inner[0]) // 2, (side - inner[1]) // 2
+        canvas_SS3 = np.full((side, side, 3), self.mean_colour, dtype=np.uint8)
+        canvas_SS3[top : top + inner[0], left : left + inner[1]] = self._resized(pixels_HW3, inner)
+        return canvas_SS3
+
+    def _resized(self, pixels_HW3: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+        """Return the pixels at another height and width."""
+        if pixels_HW3.shape[:2] == size:
+            return pixels_HW3
+        from fieldmark.data.resizing import resized
+
+        return resized(pixels_HW3, size, interpolation=self.interpolation, antialias=self.antialias)
 
 
 def _check_size(value: object, *, name: str) -> None:
@@ -202,6 +215,11 @@ def _check_prescale(value: int | None, *, size_px: int | None) -> None:
             f"data.prescale_px is {value} and data.size_px is {size_px}: the photo is reduced to "
             "the first and then enlarged to the second, so the first must not be larger."
         )
+
+
+def _check_antialias(value: object) -> None:
+    if not isinstance(value, bool):
+        raise RecipeError(f"data.antialias is {value!r}: give true or false.")
 
 
 def _check_choice(value: object, *, allowed: tuple[str, ...], name: str) -> None:

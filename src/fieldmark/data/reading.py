@@ -17,7 +17,7 @@ from fieldmark.data.cue_cache import CueCache
 from fieldmark.data.cues import Cues, inspect
 from fieldmark.data.formats import EXTENSIONS, UnreadableImage
 from fieldmark.data.images import Decoded, decode, repair_of_turn, sides_turned
-from fieldmark.data.layout import NOT_IMAGE, FoundFile, has_image_name
+from fieldmark.data.layout import NOT_IMAGE, FoundFile, extension_of, has_image_name
 from fieldmark.data.preprocess import Preprocess
 
 MAX_FILE_BYTES = 1 << 30
@@ -46,6 +46,10 @@ class Reader:
     without_pixels: Container[str]
     """SHA-256 of the photos whose pixels nobody needs."""
 
+    def read_some(self, files: Sequence[FoundFile]) -> list[Reading]:
+        """Read several files, one after another."""
+        return [self.read(file) for file in files]
+
     def read(self, file: FoundFile) -> Reading:
         """Read, hash, decode and measure one file."""
         if file.num_bytes > MAX_FILE_BYTES:
@@ -69,7 +73,7 @@ class Reader:
         decoded = pixels_SSC = None
         if self.preprocess is not None and sha256 not in self.without_pixels:
             decoded = self.preprocess.decode(content)
-            pixels_SSC = self.preprocess.to_pixels(decoded.image)
+            pixels_SSC = self.preprocess.to_pixels(decoded.pixels_HW3)
         if self.cue_cache is None:
             row = _row_decoded(file, decoded or decode(content), sha256=sha256)
             return Reading(row=row, pixels_SSC=pixels_SSC)
@@ -131,14 +135,13 @@ def _row(
 
 
 def _misnamed(format_: str, *, path: str) -> tuple[str, ...]:
-    extension = PurePosixPath(path).suffix
-    if not has_image_name(path) or extension.lower() in EXTENSIONS[format_]:
+    if not has_image_name(path) or extension_of(path) in EXTENSIONS[format_]:
         return ()
-    return (f"{format_} file named {extension}",)
+    return (f"{format_} file named {PurePosixPath(path).suffix}",)
 
 
 def _reason(text: str, *, path: str) -> str:
     """Tell what was never meant as a photo (LICENSE, notes.abc) from a photo that is lost."""
     if text.startswith(NOT_IMAGE) and not has_image_name(path):
-        return f"{NOT_IMAGE} ({PurePosixPath(path).suffix.lower() or 'no extension'})"
+        return f"{NOT_IMAGE} ({extension_of(path) or 'no extension'})"
     return text

@@ -59,8 +59,8 @@ class SplitConfig:
     test: float = 0.2
     """Share of the photos kept for the evaluation, in (0, 1), where no split is given."""
     validation: float = 0.1
-    """Share of the photos for choosing among models, in (0, 1), where none are given. Of all
-    photos; where the test photos are given, of the training photos."""
+    """Share of the photos for choosing among models, in [0, 1), where none are given. Of all
+    photos; where the test photos are given, of the training photos. 0: none are set apart."""
     seed: int = 0
     """Another seed, another division; 0 or more."""
     group_by: None | str = None  # noqa: RUF036 - a recipe's "none" would be taken as text
@@ -72,11 +72,16 @@ class SplitConfig:
     already made, and of validation photos whose group stands in test: left out, or kept."""
 
     def __post_init__(self) -> None:
-        for name, value in (("split.test", self.test), ("split.validation", self.validation)):
-            if isinstance(value, bool) or not isinstance(value, float | int) or not 0 < value < 1:
-                raise RecipeError(
-                    f"{name} is {value!r}: give a share of the photos between 0 and 1, such as 0.2."
-                )
+        if not _is_share(self.test) or not self.test > 0:
+            raise RecipeError(
+                f"split.test is {self.test!r}: give a share of the photos between 0 and 1, such as "
+                "0.2."
+            )
+        if not _is_share(self.validation):
+            raise RecipeError(
+                f"split.validation is {self.validation!r}: give a share of the photos between 0 "
+                "and 1, such as 0.1, or 0 for none."
+            )
         if self.test + self.validation >= 1:
             raise RecipeError(
                 f"split.test is {self.test} and split.validation is {self.validation}: together "
@@ -152,7 +157,8 @@ def make_splits(
     if config.leaks == "keep":
         notes += note_kept(given, groups)
     splits = replace(splits, num_duplicates_excluded=len(leaks), grouped_by=config.group_by)
-    return replace(splits, notes=(*notes, *note_gaps(splits))), catalog
+    notes += note_gaps(splits, wants_validation=config.validation > 0)
+    return replace(splits, notes=tuple(notes)), catalog
 
 
 def naive_splits(
@@ -187,10 +193,11 @@ def _divide(
     *,
     config: SplitConfig,
 ) -> Splits:
-    """Keep the sides that are given and carve the others out of training."""
+    """Keep the sides that are given and carve the others out of training, but for a share of 0."""
     sides = {row.path: given.get(row.path, TRAIN) for row in rows}
     asked = {TEST: config.test, VALIDATION: config.validation}
-    fractions = {side: share for side, share in asked.items() if side not in sides.values()}
+    lacking = asked.keys() - set(sides.values())
+    fractions = {side: share for side, share in asked.items() if side in lacking and share > 0}
     pool = [row for row in rows if sides[row.path] == TRAIN]
     parts = carve(_group_up(pool, groups), fractions, seed=config.seed)
     sides |= {row.path: parts[groups[row.path]] for row in pool if groups[row.path] in parts}
@@ -205,6 +212,11 @@ def _divide(
             for row in rows
         )
     )
+
+
+def _is_share(value: object) -> bool:
+    is_number = isinstance(value, float | int) and not isinstance(value, bool)
+    return is_number and 0 <= value < 1  # type: ignore[operator]
 
 
 def _group_up(rows: Sequence[CatalogRow], groups: Mapping[str, str]) -> list[Group]:

@@ -1,26 +1,31 @@
-"""Backbones: the networks that turn a photo into features, and the only door to timm.
+"""Backbones: the networks that turn a photo into features, timm's and our own.
 
 In: a `ModelConfig`. Out: a `BackboneSpec` (what to build, from which weights, for which input) and
 the network itself as a `FeatureExtractor`.
-Not covered: reading weight files (see `weights`), what features are (see `extractor`) and the head
-(see `classifier`).
+Not covered: which names there are (see `names`), fetching and reading weights (see `published`,
+`weights`, `keras_weights`), what features are (see `extractor`) and the head (see `classifier`).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import timm
+from torch import nn
 
-from fieldmark.base.errors import RecipeError, WeightsError, nearest_spelling
+from fieldmark.base.errors import RecipeError, WeightsError
 from fieldmark.models.extractor import FeatureExtractor
 from fieldmark.models.heads import HEADS
+from fieldmark.models.keras_weights import KERAS_SUFFIXES, load_keras_into, require_h5py
+from fieldmark.models.names import known_of, untagged
+from fieldmark.models.own_networks import OWN_NETWORKS
+from fieldmark.models.published import published_weights
 from fieldmark.models.randomness import seeded
 from fieldmark.models.weights import (
+    SAFETENSORS,
     WeightsFile,
     load_into,
-    locate_on_hub,
     read_folder_config,
     table_of,
     weights_file,
@@ -53,9 +58,11 @@ class ModelConfig:
     """The recipe's `[model]` section."""
 
     backbone: str = "auto"
-    """Any timm name; "auto" is what the weights folder says it is, or else resnet50."""
+    """Any timm name, or one of `own_networks`; "auto" is what the weights folder says it is, or
+    else resnet50."""
     weights: str = "auto"
-    """"auto" (timm's pretrained weights), "none" (random), a folder, or a .safetensors file."""
+    """"auto" (the published ones), "none" (random), a folder, a .safetensors file, or for Keras'
+    networks a file of Keras."""
     head: str = "linear"
     """"linear": one dense layer on pooled features; "flatten": one on the unpooled maps; "cosine":
     the angle to one direction a class, which is learned by training, not by the probe."""
@@ -66,7 +73,7 @@ class ModelConfig:
     precision: str = "auto"
     """"auto", "float32" or "bfloat16": in what the network predicts; "auto" is measured."""
     backbone_args: Mapping[str, Any] = field(default_factory=dict)
-    """Arguments handed to timm's constructor of the backbone, such as its widths."""
+    """Arguments handed to the constructor of the backbone, such as its widths."""
 
     def __post_init__(self) -> None:
         """Check ranges."""
@@ -89,7 +96,7 @@ class ModelConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackboneSpec:
-    """A backbone to build: its timm name and arguments, the weights, and the input they expect."""
+    """A backbone to build: its name and arguments, the weights, and the input they expect."""
 
     name: str
     args: Mapping[str, Any]
@@ -109,17 +116,18 @@ def resolve_backbone(config: ModelConfig) -> BackboneSpec:
     """Decide what to build and find its weights, downloading them if need be.
 
     Raises:
-        RecipeError: timm knows no such backbone, or an argument is not for the recipe.
+        RecipeError: there is no such backbone, or an argument is not for the recipe.
         WeightsError: the weights cannot be found, reached or read.
     """
     if config.weights == "auto":
-        return _spec_from_hub(config)
+        name = _asked_name(config)
+        return _spec(config, name=name, weights=published_weights(name))
     if config.weights == "none":
         return _spec(config, name=_asked_name(config), weights=None)
     path = Path(config.weights).expanduser()
     if path.is_dir():
         return _spec_from_folder(config, path)
-    return _spec(config, name=_asked_name(config), weights=weights_file(path))
+    return _spec_from_file(config, path)
 
 
 def build_backbone(spec: BackboneSpec, *, seed: int) -> FeatureExtractor:
@@ -139,13 +147,11 @@ def build_backbone(spec: BackboneSpec, *, seed: int) -> FeatureExtractor:
         flatten=spec.head == "flatten",
         seed=seed,
     )
-    if spec.weights is not None:
-        load_into(
-            extractor.backbone,
-            file=spec.weights,
-            backbone=spec.name,
-            head_names=spec.classifier_names,
-        )
+    backbone, file = extractor.backbone, spec.weights
+    if file is not None and file.path.suffix.lower() in KERAS_SUFFIXES:
+        load_keras_into(backbone, file=file, backbone=spec.name)
+    elif file is not None:
+        load_into(backbone, file=file, backbone=spec.name, head_names=spec.classifier_names)
     return extractor
 
 
@@ -161,15 +167,15 @@ def create_extractor(
     """Build a backbone with random weights, drawn with `seed`.
 
     Raises:
-        RecipeError: timm knows no such backbone, or refuses the arguments, or to leave out the
+        RecipeError: there is no such backbone, or it refuses the arguments, or to leave out the
             pooling where `flatten` is asked for.
     """
-    _pretrained_config(name)
+    known_of(name)
     _check_args(args)
     settled = {**NO_CLASSIFIER, **UNPOOLED} if flatten else NO_CLASSIFIER
     try:
         with seeded(seed):
-            backbone = timm.create_model(name, pretrained=False, **{**args, **settled})
+            backbone = _built(name, {**args, **settled})
     except Exception as error:  # a constructor may raise anything on arguments that do not suit
         unpooled = " without its pooling, as model.head 'flatten' asks," if flatten else ""
         raise RecipeError(
@@ -183,23 +189,25 @@ def create_extractor(
     return FeatureExtractor(backbone, stages=stages, power=power, flatten=flatten)
 
 
+def _built(name: str, args: Mapping[str, Any]) -> nn.Module:
+    if name in OWN_NETWORKS:
+        return OWN_NETWORKS[name].build(**args)
+    return timm.create_model(name, pretrained=False, **args)  # type: ignore[no-any-return]
+
+
 def _asked_name(config: ModelConfig) -> str:
     return DEFAULT_BACKBONE if config.backbone == "auto" else config.backbone
 
 
-def _spec_from_hub(config: ModelConfig) -> BackboneSpec:
+def _spec_from_file(config: ModelConfig, path: Path) -> BackboneSpec:
     name = _asked_name(config)
-    pretrained = _pretrained_config(name)
-    repository = pretrained.get("hf_hub_id")
-    if not repository:
-        raise WeightsError(
-            f"timm publishes no pretrained weights for '{name}'. Choose another --backbone, give "
-            "a file or folder with --weights PATH, or start from random weights with "
-            "--weights none."
-        )
-    file_name = pretrained.get("hf_hub_filename") or "model.safetensors"
-    weights = locate_on_hub(str(repository), file_name=str(file_name), backbone=name)
-    return _spec(config, name=name, weights=weights)
+    own = OWN_NETWORKS.get(name)
+    spec = _spec(config, name=name, weights=None)
+    suffixes = own.weights_suffixes if own is not None else (SAFETENSORS,)
+    file = weights_file(path, suffixes=suffixes)
+    if path.suffix.lower() in KERAS_SUFFIXES:
+        require_h5py(path)
+    return replace(spec, weights=file)
 
 
 def _spec_from_folder(config: ModelConfig, folder: Path) -> BackboneSpec:
@@ -210,11 +218,11 @@ def _spec_from_folder(config: ModelConfig, folder: Path) -> BackboneSpec:
     # The classifier of the file is left aside, whatever the number of its classes.
     args.pop("num_classes", None)
     try:
-        pretrained = {**_pretrained_config(name), **table_of(content, "pretrained_cfg", path=path)}
+        pretrained = {**known_of(name), **table_of(content, "pretrained_cfg", path=path)}
         _check_args(args)
     except RecipeError as error:
         raise WeightsError(f"{path} describes no backbone that can be used: {error}") from error
-    if config.backbone != "auto" and _untagged(config.backbone) != _untagged(name):
+    if config.backbone != "auto" and untagged(config.backbone) != untagged(name):
         raise WeightsError(
             f"The weights in {folder} are of '{name}', and --backbone asks for "
             f"'{config.backbone}'. Leave --backbone out, or give weights of that backbone."
@@ -238,7 +246,7 @@ def _spec(
     args: Mapping[str, Any] | None = None,
     reason: str = "the default",
 ) -> BackboneSpec:
-    pretrained = _pretrained_config(name) if pretrained is None else pretrained
+    pretrained = known_of(name) if pretrained is None else pretrained
     classifier = pretrained.get("classifier") or ()
     try:
         size_px = int(pretrained.get("input_size", (3, DEFAULT_SIZE_PX))[-1])
@@ -264,31 +272,6 @@ def _spec(
 def _triple(values: Any) -> tuple[float, float, float]:
     red, green, blue = (0.5, 0.5, 0.5) if values is None else map(float, values)
     return (red, green, blue)
-
-
-def _untagged(name: str) -> str:
-    """Return "resnet18" of "resnet18.a1_in1k": the network without the name of its weights."""
-    return name.partition(".")[0]
-
-
-def _pretrained_config(name: str) -> dict[str, Any]:
-    """Return what timm knows of a backbone's published weights; of an unknown backbone, raise."""
-    architecture = _untagged(name)
-    if not timm.is_model(architecture):
-        hint = nearest_spelling(architecture, timm.list_models())
-        raise RecipeError(
-            f"There is no backbone '{name}'.{hint} Any timm name is allowed, "
-            "such as resnet18, resnet50, mobilenetv2_100 or convnext_tiny."
-        )
-    try:
-        config = timm.models.get_pretrained_cfg(name, allow_unregistered=True)
-    except RuntimeError as error:
-        known = timm.list_pretrained(f"{architecture}.*")
-        raise RecipeError(
-            f"There are no published weights '{name}'.{nearest_spelling(name, known)} "
-            f"Allowed: {architecture} alone{''.join(f', {other}' for other in known)}."
-        ) from error
-    return dict(config.to_dict()) if config is not None else {}
 
 
 def _check_args(args: Mapping[str, Any]) -> None:

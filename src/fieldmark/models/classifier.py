@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from fieldmark.data.preprocess import Preprocess
 from fieldmark.models.extractor import FeatureExtractor, num_features
 from fieldmark.models.heads import build_head
+from fieldmark.models.own_networks import OWN_NETWORKS
 
 HEAD_STD = 0.01
 """Of a new head's weights, as Krizhevsky et al. 2012 (section 5) start theirs."""
@@ -82,9 +83,10 @@ def new_classifier(
 ) -> Classifier:
     """Put a fresh head on a backbone.
 
-    The head's weights are drawn from a normal distribution of standard deviation `HEAD_STD` with
-    `generator`, its biases are zero, so that a new classifier starts close to indifferent. Of a
-    cosine head's weights only the direction counts, which is then a random one for each class.
+    The head's weights are drawn with `generator` from a normal distribution of standard deviation
+    `HEAD_STD`, its biases are zero, so that a new classifier starts close to indifferent. On one of
+    Keras' networks they are drawn as Keras draws them (`own_networks.HeadStart`). Of a cosine
+    head's weights only the direction counts, which is then a random one for each class.
 
     Raises:
         RecipeError: the backbone does not take photos of the size that `preprocess` gives.
@@ -93,7 +95,11 @@ def new_classifier(
     network = Network(
         extractor, num_features=width, num_classes=len(classes), head=architecture.head
     )
-    nn.init.normal_(network.head.weight, std=HEAD_STD, generator=generator)
+    own = OWN_NETWORKS.get(architecture.backbone)
+    if own is not None and own.head_start == "glorot":
+        nn.init.xavier_uniform_(network.head.weight, generator=generator)
+    else:
+        nn.init.normal_(network.head.weight, std=HEAD_STD, generator=generator)
     return Classifier(
         network=network, architecture=architecture, preprocess=preprocess, classes=classes
     )

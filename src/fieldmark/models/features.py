@@ -24,7 +24,7 @@ from fieldmark.base.files import write_bytes
 from fieldmark.models.classifier import Classifier
 from fieldmark.models.inference import Predictor
 
-CACHE_VERSION = 2
+CACHE_VERSION = 3
 """Raised whenever the same inputs would give other features."""
 COMPUTED_BY = ("torch", "timm", "pillow")
 """Packages of which another version may give other features of the same photo."""

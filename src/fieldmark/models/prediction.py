@@ -77,7 +77,7 @@ def predict_files(
 
 def _load(file: Path, *, preprocess: Preprocess) -> NDArray[np.uint8] | str:
     try:
-        return preprocess.to_pixels(preprocess.decode(file.read_bytes()).image)
+        return preprocess.to_pixels(preprocess.decode(file.read_bytes()).pixels_HW3)
     except UnreadableImage as error:
         return str(error)
     except OSError as error:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from fieldmark.base.errors import WeightsError
 from fieldmark.base.files import sha256_of
 
+SAFETENSORS = ".safetensors"
 HUB_TIMEOUT_S = 5.0
 """How long the hub may take to answer the first question; a person waits this long at most."""
 NAMES_SHOWN = 5
@@ -29,21 +30,27 @@ class WeightsFile:
     source: str
 
 
-def weights_file(path: Path) -> WeightsFile:
+def weights_file(path: Path, *, suffixes: Sequence[str] = (SAFETENSORS,)) -> WeightsFile:
     """Return the weights file at `path`.
 
+    Args:
+        path: of the file; it is read for its digest only.
+        suffixes: of the files that are allowed.
+
     Raises:
-        WeightsError: it does not exist, cannot be read, or is not a .safetensors file.
+        WeightsError: it does not exist, cannot be read, or is of another kind.
     """
     if not path.is_file():
         raise WeightsError(
             f"There are no weights at {path}. Give a folder with config.json and "
-            "model.safetensors, a .safetensors file, 'auto' or 'none'."
+            f"model.safetensors, a {' or '.join(suffixes)} file, 'auto' or 'none'."
         )
-    if path.suffix.lower() != ".safetensors":
+    if path.suffix.lower() not in suffixes:
         raise WeightsError(
-            f"{path} is not a .safetensors file, and no other kind is read: a pickle can run code "
-            "when it is opened. Convert it with safetensors.torch.save_file."
+            f"{path} is not a {' or '.join(suffixes)} file, and no other kind is read for this "
+            "backbone: a pickle can run code when it is opened, and a Keras file goes with Keras' "
+            "networks only, such as --backbone keras_resnet50. Convert it with "
+            "safetensors.torch.save_file."
         )
     try:
         return WeightsFile(path=path, sha256=sha256_of(path), source=f"weights from {path}")
@@ -132,8 +139,26 @@ def load_into(
         tensors = load_file(file.path)
     except (SafetensorError, OSError) as error:
         raise WeightsError(f"{file.path} cannot be read as safetensors: {error}.") from error
+    load_tensors(network, tensors, path=file.path, backbone=backbone, head_names=head_names)
+
+
+def load_tensors(
+    network: nn.Module,
+    tensors: Mapping[str, Tensor],
+    *,
+    path: Path,
+    backbone: str,
+    head_names: Sequence[str] = (),
+) -> None:
+    """Load every tensor of `network` from those of a file, all of them or none.
+
+    Tensors of a wrong shape, or without a place, are not looked into.
+
+    Raises:
+        WeightsError: as `load_into` does.
+    """
     wanted = network.state_dict()
-    _check_cover(wanted, tensors, backbone=backbone, path=file.path, head_names=head_names)
+    _check_cover(wanted, tensors, backbone=backbone, path=path, head_names=head_names)
     network.load_state_dict({name: tensors.get(name, value) for name, value in wanted.items()})
 
 
@@ -155,7 +180,11 @@ def _check_cover(
     ]
     heads = tuple(f"{name}." for name in head_names)
     extra = [name for name in sorted(found) if name not in wanted and not name.startswith(heads)]
-    broken = [name for name in wanted if name in found and not found[name].isfinite().all()]
+    broken = [
+        name
+        for name, value in wanted.items()
+        if name in found and found[name].shape == value.shape and not found[name].isfinite().all()
+    ]
     faults = [
         _fault("missing", missing, of=len(required)),
         _fault("of another shape", misshapen, of=len(required)),

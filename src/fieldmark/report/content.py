@@ -11,15 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from fieldmark.audit.findings import Audit, read_findings
 from fieldmark.base.run_folder import RunFolder, read_run_json
 from fieldmark.data.catalog import Catalog, CatalogRow, read_catalog
 from fieldmark.evaluation.comparisons import Comparisons, read_comparisons
 from fieldmark.evaluation.evaluation import Evaluation
 from fieldmark.evaluation.intervals import Estimate
-from fieldmark.evaluation.predictions import Predictions, read_predictions
+from fieldmark.evaluation.predictions import read_predictions
 from fieldmark.report.entries import (
     Block,
     ClassScore,
@@ -28,7 +26,6 @@ from fieldmark.report.entries import (
     Learning,
     Mistake,
     MixUp,
-    Photo,
     Photos,
     RunFacts,
     Score,
@@ -36,8 +33,16 @@ from fieldmark.report.entries import (
 )
 from fieldmark.report.findings import FindingsContent, findings_content
 from fieldmark.report.learning import read_learning
+from fieldmark.report.mistakes import (
+    ConfusedPair,
+    find_mistakes,
+    find_mix_ups,
+    most_confused,
+)
 from fieldmark.report.network import group_layers, read_layers
+from fieldmark.report.optimizer import OptimizerSetting, optimizer_settings
 from fieldmark.report.photos import class_counts, samples_of
+from fieldmark.report.preprocessing import PreprocessContent, preprocess_content
 from fieldmark.report.run_files import (
     read_json,
     read_table,
@@ -45,6 +50,7 @@ from fieldmark.report.run_files import (
 )
 from fieldmark.report.scores import class_scores, scores
 from fieldmark.report.shortcuts import ShortcutContent, shortcut_content
+from fieldmark.report.transfer import Transfer, transfer_content
 
 MAX_MISTAKES = 24
 """As many as are looked at with care; a multiple of 2, 3 and 4, so that rows come out full."""
@@ -67,12 +73,17 @@ class ReportContent:
     confusion: tuple[tuple[int, ...], ...]
     """Counts of test photos: rows are true classes, columns predicted ones."""
     mix_ups: tuple[MixUp, ...]
+    confused: ConfusedPair | None
+    """The two classes most often mixed up; None where every test photo was named right."""
     photos: Photos
+    preprocessing: PreprocessContent
     settings: tuple[Setting, ...]
     turn_upright: bool
     """Whether the run turned photos as their metadata says, so that thumbnails do the same."""
     layers: tuple[Layer, ...]
     blocks: tuple[Block, ...]
+    transfer: Transfer | None
+    optimizer: tuple[OptimizerSetting, ...]
     learning: Learning
     mistakes: tuple[Mistake, ...]
     num_mistakes: int
@@ -101,7 +112,10 @@ def read_content(run: Path) -> ReportContent:
     audit = read_findings(folder.findings_json)
     resolved = read_toml(folder.resolved_toml)
     layers = read_layers(folder.layers_csv)
+    learning = read_learning(folder, facts=record)
     mistakes = find_mistakes(predictions, digests={row.path: row.sha256 for row in catalog.usable})
+    mix_ups = find_mix_ups(evaluation)
+    photos = _photos(catalog, splits=splits)
     return ReportContent(
         title=Path(facts.photos or run).name,
         run=facts,
@@ -111,13 +125,17 @@ def read_content(run: Path) -> ReportContent:
         scores=scores(evaluation),
         class_scores=class_scores(evaluation),
         confusion=evaluation.confusion,
-        mix_ups=_mix_ups(evaluation),
-        photos=_photos(catalog, splits=splits),
+        mix_ups=mix_ups,
+        confused=most_confused(mix_ups, mistakes, confusion=_by_name(evaluation)),
+        photos=photos,
+        preprocessing=preprocess_content(folder, resolved=resolved, samples=photos.samples),
         settings=list_settings(resolved),
         turn_upright=resolved.get("data", {}).get("orientation") != "stored",
         layers=layers,
         blocks=group_layers(layers),
-        learning=read_learning(folder, facts=record),
+        transfer=transfer_content(resolved, facts=record, layers=layers),
+        optimizer=optimizer_settings(resolved, lr=learning.lr),
+        learning=learning,
         mistakes=mistakes[:MAX_MISTAKES],
         num_mistakes=len(mistakes),
         findings=_findings(audit, rows=catalog.rows, sides=sides) if audit else None,
@@ -128,25 +146,18 @@ def read_content(run: Path) -> ReportContent:
     )
 
 
+def _by_name(evaluation: Evaluation) -> dict[str, dict[str, int]]:
+    return {
+        true: dict(zip(evaluation.classes, row, strict=True))
+        for true, row in zip(evaluation.classes, evaluation.confusion, strict=True)
+    }
+
+
 def _findings(
     audit: Audit, *, rows: Sequence[CatalogRow], sides: Mapping[str, str]
 ) -> FindingsContent:
     elsewhere = {SHORTCUTS: "shortcuts"} if audit.shortcuts else {}
     return findings_content(audit, rows=rows, sides=sides, elsewhere=elsewhere)
-
-
-def find_mistakes(predictions: Predictions, *, digests: Mapping[str, str]) -> tuple[Mistake, ...]:
-    """Return the photos named wrong, the most confident first, ties by path."""
-    found = [
-        Mistake(
-            photo=Photo(path=predictions.paths[i], sha256=digests.get(predictions.paths[i], "")),
-            true=predictions.classes[predictions.labels_N[i]],
-            predicted=predictions.classes[predictions.predicted_N[i]],
-            confidence=float(predictions.confidence_N[i]),
-        )
-        for i in np.flatnonzero(predictions.predicted_N != predictions.labels_N)
-    ]
-    return tuple(sorted(found, key=lambda mistake: (-mistake.confidence, mistake.photo.path)))
 
 
 def list_settings(resolved: Mapping[str, Any]) -> tuple[Setting, ...]:
@@ -180,21 +191,6 @@ def _run_facts(facts: Mapping[str, Any]) -> RunFacts:
         recipe=str(facts.get("recipe") or ""),
         warnings=tuple(facts.get("warnings") or ()),
         peak_memory_mib=facts.get("peak_memory_mib"),
-    )
-
-
-def _mix_ups(evaluation: Evaluation) -> tuple[MixUp, ...]:
-    supports = {
-        name: sum(row) for name, row in zip(evaluation.classes, evaluation.confusion, strict=True)
-    }
-    return tuple(
-        MixUp(
-            true=pair.true,
-            predicted=pair.predicted,
-            times=pair.count,
-            support=supports[pair.true],
-        )
-        for pair in evaluation.most_confused
     )
 
 

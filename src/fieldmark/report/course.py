@@ -1,88 +1,58 @@
-"""Says in plain words how training went over the epochs.
+"""Gathers what is shown of a training over the epochs: charts, a verdict, numbers by name.
 
-In: the epochs. Out: a sentence on the course, a few numbers by name, and the charts with them.
-The thresholds are Fieldmark's own, set so that noise of a few percent is not taken for a trend.
+In: the epochs. Out: what `course.html.j2` shows.
+Not covered: how charts are drawn (`epoch_curves`), what counts as overfitting (`overfitting`).
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fieldmark.base.counting import counted
-from fieldmark.report import curves, wording
+from fieldmark.report import wording
 from fieldmark.report.entries import Epoch
-
-RISE = 1.1
-"""A validation loss so many times its lowest has risen."""
-
-FALL = 0.97
-"""A validation loss below so many times that of the epoch before is still falling."""
+from fieldmark.report.epoch_curves import epoch_charts
+from fieldmark.report.measures import MEASURES, SPLITS
+from fieldmark.report.overfitting import diagnose
+from fieldmark.report.verdict import Verdict, pronounce
 
 NO_WAIT = 0.001
 """Waiting for less than this share of the time is told as none."""
 
-MEASURES = (
-    ("Loss", "loss", False),
-    ("Accuracy", "accuracy", True),
-    ("Precision", "precision", True),
-    ("Recall", "recall", True),
-    ("Top-5 accuracy", "top_k", True),
-)
-"""Title, end of the field's name, and whether it is a share."""
-
 
 def course_values(
-    epochs: Sequence[Epoch], *, kept_epoch: int | None, is_over: bool = True
+    epochs: Sequence[Epoch],
+    *,
+    kept_epoch: int | None,
+    is_over: bool = True,
+    num_photos: Mapping[str, int] | None = None,
 ) -> dict[str, Any]:
-    """Return what `course.html.j2` shows of the epochs; without a verdict before it is over."""
-    charts = curves.epoch_charts(epochs, kept_epoch=kept_epoch)
+    """Return what `course.html.j2` shows of the epochs; without a verdict before it is over.
+
+    Args:
+        epochs: the rows of the history.
+        kept_epoch: the epoch whose weights are used; None where that is not known.
+        is_over: whether training has ended.
+        num_photos: of each split, by its name; with few of them more is put down to chance.
+    """
+    charts = epoch_charts(epochs, kept_epoch=kept_epoch)
+    verdict = None
+    if is_over and epochs:
+        verdict = judge(epochs, kept_epoch=kept_epoch, num_photos=num_photos)
     return {
         "first_charts": charts.first,
         "more_charts": charts.more,
-        "course_verdict": verdict(epochs, kept_epoch=kept_epoch) if is_over else "",
+        "course_verdict": verdict,
         "course_facts": facts(epochs, kept_epoch=kept_epoch) if epochs else (),
     }
 
 
-def verdict(epochs: Sequence[Epoch], *, kept_epoch: int | None) -> str:
-    """Say what the validation loss tells of the training; nothing for a single epoch."""
-    if len(epochs) < 2:
-        return ""
-    measured = [epoch for epoch in epochs if math.isfinite(epoch.val_loss)]
-    if not measured:
-        return (
-            "There were no validation photos, so these curves do not show how well it does on "
-            "photos that it has not learned from."
-        )
-    best, last = min(measured, key=lambda epoch: epoch.val_loss), epochs[-1]
-    if last.val_loss > RISE * best.val_loss and last.train_loss < best.train_loss:
-        return _by_heart(best, last, kept_epoch=kept_epoch)
-    if last.val_loss > RISE * best.val_loss:
-        return (
-            f"The validation loss was lowest after epoch {best.epoch} and higher at the end, with "
-            "the training loss no lower: learning was unsteady, and a lower learning rate may help."
-        )
-    if best is last and last.val_loss < FALL * epochs[-2].val_loss:
-        return (
-            "The validation loss was still falling in the last epoch: more epochs may make it "
-            "better."
-        )
-    if measured[0].val_loss > RISE * best.val_loss:
-        return "The validation loss fell and came to rest: more epochs would change little."
-    return "The validation loss hardly changed over the epochs."
-
-
-def _by_heart(best: Epoch, last: Epoch, *, kept_epoch: int | None) -> str:
-    told = (
-        f"From epoch {best.epoch} on it began to learn by heart: the validation loss rose from "
-        f"{wording.loss(best.val_loss)} to {wording.loss(last.val_loss)} while the training loss "
-        "still fell."
-    )
-    if kept_epoch is None:
-        return told
-    if kept_epoch < last.epoch:
-        return f"{told} The weights of epoch {kept_epoch} are used, so this did little harm."
-    return f"{told} Fewer epochs, or setting train.keep to “best”, may do better."
+def judge(
+    epochs: Sequence[Epoch], *, kept_epoch: int | None, num_photos: Mapping[str, int] | None = None
+) -> Verdict:
+    """Say of at least one epoch whether it overfits; `num_photos` is that of each split."""
+    diagnosis = diagnose(epochs, num_photos=num_photos)
+    return pronounce(diagnosis, kept_epoch=kept_epoch, last_epoch=epochs[-1].epoch)
 
 
 def facts(epochs: Sequence[Epoch], *, kept_epoch: int | None) -> list[tuple[str, str]]:
@@ -92,31 +62,51 @@ def facts(epochs: Sequence[Epoch], *, kept_epoch: int | None) -> list[tuple[str,
     told = [("Epochs", f"{len(epochs):,}")]
     if kept_epoch is not None:
         told = [("Weights used", f"those after epoch {kept_epoch} of {len(epochs):,}")]
-    if measured := [epoch for epoch in epochs if not math.isnan(epoch.val_accuracy)]:
+    told += _bests(epochs)
+    if _is_always_one(epochs):
+        told.append(("Top-5 accuracy", f"{wording.percent(1.0)} throughout"))
+    return [*told, *_times(epochs)]
+
+
+def _bests(epochs: Sequence[Epoch]) -> list[tuple[str, str]]:
+    """Return what held-out photos came to: the best, and of test photos the end beside it.
+
+    Of test photos the best epoch is nobody's to choose, so their accuracy at the end comes first.
+    """
+    told = []
+    if measured := [epoch for epoch in epochs if math.isfinite(epoch.val_accuracy)]:
         best = max(measured, key=lambda epoch: epoch.val_accuracy)
         text = f"{wording.percent(best.val_accuracy)}, after epoch {best.epoch}"
         told.append(("Best accuracy on validation photos", text))
-    if measured := [epoch for epoch in epochs if not math.isnan(epoch.val_loss)]:
+    if measured := [epoch for epoch in epochs if math.isfinite(epoch.val_loss)]:
         best = min(measured, key=lambda epoch: epoch.val_loss)
         told.append(("Lowest loss on them", f"{wording.loss(best.val_loss)}, epoch {best.epoch}"))
-    if all(epoch.train_top_k == epoch.val_top_k == 1 for epoch in epochs):
-        told.append(("Top-5 accuracy", f"{wording.percent(1.0)} throughout"))
-    return [*told, *_times(epochs)]
+    if measured := [epoch for epoch in epochs if math.isfinite(epoch.test_accuracy)]:
+        best = max(measured, key=lambda epoch: epoch.test_accuracy)
+        text = (
+            f"{wording.percent(measured[-1].test_accuracy)} at the end; at most "
+            f"{wording.percent(best.test_accuracy)}, after epoch {best.epoch}"
+        )
+        told.append(("Accuracy on test photos", text))
+    return told
+
+
+def _is_always_one(epochs: Sequence[Epoch]) -> bool:
+    """Tell whether the top-5 accuracy was measured, and was 1 wherever it was."""
+    values = [getattr(epoch, f"{prefix}_top_k") for epoch in epochs for _, prefix in SPLITS]
+    measured = [value for value in values if math.isfinite(value)]
+    return bool(measured) and set(measured) == {1.0}
 
 
 def _of_one(epoch: Epoch) -> list[tuple[str, str]]:
     """Return what was measured after the only epoch: there is no course to draw."""
     told = []
-    for title, key, is_share in MEASURES:
-        write = wording.percent if is_share else wording.loss
-        values = (("training", f"train_{key}"), ("validation", f"val_{key}"))
-        parts = [
-            f"{write(getattr(epoch, field))} {name}"
-            for name, field in values
-            if math.isfinite(getattr(epoch, field))
-        ]
+    for measure in MEASURES:
+        write = wording.percent if measure.is_share else wording.loss
+        scored = [(name, measure.of(epoch, prefix)) for name, prefix in SPLITS]
+        parts = [f"{write(value)} {name}" for name, value in scored if math.isfinite(value)]
         if parts:
-            told.append((title, ", ".join(parts)))
+            told.append((measure.title, ", ".join(parts)))
     return told
 
 

@@ -104,6 +104,10 @@ class Layer:
     output_shape: str
     parameters: int
     trainable_parameters: int
+    statistics: int | None = None
+    """Running means and variances; None where the run did not write them."""
+    multiply_adds: int | None = None
+    """Of one photo; None where the run did not write them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +119,9 @@ class Block:
     output_shape: str
     parameters: int
     trainable_parameters: int
+    statistics: int | None
+    multiply_adds: int | None
+    """Of one photo; None where the run did not write those of each of its layers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,20 +129,32 @@ class Epoch:
     """One row of the training history; NaN where something was not measured.
 
     Losses in nats, accuracy, precision, recall and top-k as shares in 0..1, times in seconds.
+    Thresholded scores count only answers given with a probability over 0.5.
     """
 
     epoch: int
     lr: float
     train_loss: float
     train_accuracy: float
-    val_loss: float
-    val_accuracy: float
+    val_loss: float = math.nan
+    val_accuracy: float = math.nan
+    test_loss: float = math.nan
+    test_accuracy: float = math.nan
     train_precision: float = math.nan
     train_recall: float = math.nan
     train_top_k: float = math.nan
+    train_thresholded_precision: float = math.nan
+    train_thresholded_recall: float = math.nan
     val_precision: float = math.nan
     val_recall: float = math.nan
     val_top_k: float = math.nan
+    val_thresholded_precision: float = math.nan
+    val_thresholded_recall: float = math.nan
+    test_precision: float = math.nan
+    test_recall: float = math.nan
+    test_top_k: float = math.nan
+    test_thresholded_precision: float = math.nan
+    test_thresholded_recall: float = math.nan
     seconds: float = math.nan
     images_per_second: float = math.nan
     data_wait_s: float = math.nan
@@ -195,9 +214,16 @@ class Learning:
     stopped_early: str
     """Why training ended before its last epoch, or nothing."""
     choices: tuple[Choice, ...]
+    lr: float | None
+    """The highest learning rate."""
     range_test: RangeTest | None
     augmentation: Picture | None
     """Photos as they are, and below them as the network saw them."""
+
+    @property
+    def watches_test(self) -> bool:
+        """Whether the test photos were scored after each epoch, too."""
+        return any(math.isfinite(epoch.test_loss) for epoch in self.epochs)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from fieldmark.base.counting import counted
+from fieldmark.base.counting import counted, rounded
 from fieldmark.report import wording
 from fieldmark.report.entries import MixUp, Setting
 from fieldmark.report.matrix import NUM_SHADES, shade
@@ -47,6 +47,7 @@ def _environment() -> Environment:
         interval=wording.interval,
         points=wording.points,
         count=counted,
+        rounded=rounded,
         duration=wording.duration,
         setting=wording.setting,
         ceiling=scale_ceiling,

@@ -33,6 +33,8 @@ def class_counts(counts: Sequence[ClassCount]) -> str:
     height = LEGEND_PX + 10 + BAR_HEIGHT_PX * len(counts)
     most = max([1, *(sum(_parts(count)) for count in counts)])
     px_each = (width - RIGHT_PX - left) / most
+    drawn = [kind for kind, *nums in zip(SPLITS, *map(_parts, counts), strict=True) if any(nums)]
+    legend = _legend(drawn or SPLITS)
     rows = [
         part
         for place, (name, count) in enumerate(zip(names, counts, strict=True))
@@ -40,7 +42,7 @@ def class_counts(counts: Sequence[ClassCount]) -> str:
     ]
     return (
         f'<svg class="plot" viewBox="0 0 {width} {height}" role="img" '
-        f'aria-label="Photos per class and split">{"".join([*_legend(), *rows])}</svg>'
+        f'aria-label="Photos per class and split">{"".join([*legend, *rows])}</svg>'
     )
 
 
@@ -60,9 +62,9 @@ def _row(name: str, count: ClassCount, *, left: float, top: float, px_each: floa
     yield text_at(f"{sum(_parts(count)):,}", x=left + 5, y=middle, anchor="start")
 
 
-def _legend() -> Iterator[str]:
+def _legend(names: Sequence[str]) -> Iterator[str]:
     left = 8.0
-    for name in SPLITS:
+    for name in names:
         yield f'<rect class="{name}" x="{left:.1f}" y="8" width="{SWATCH_PX}" height="9"/>'
         left += SWATCH_PX + SWATCH_GAP_PX
         yield text_at(name, x=left, y=17, anchor="start")

@@ -4,8 +4,6 @@ In: the run folder, finished or not, of this Fieldmark or an older one. Out: `Le
 Not covered: what it looks like (`curves`) and what is said of it (`course`).
 """
 
-import base64
-import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
@@ -24,6 +22,7 @@ from fieldmark.report.entries import (
     Strength,
 )
 from fieldmark.report.run_files import is_true, number, read_optional_table, whole
+from fieldmark.report.thumbnails import as_uri
 
 QUALITY = 82
 MAX_PICTURE_BYTES = 8_000_000
@@ -47,7 +46,8 @@ def read_learning(folder: RunFolder, *, facts: Mapping[str, Any]) -> Learning:
         kept_epoch=_kept(told.get("kept_epoch")),
         stopped_early=str(told.get("stopped_early") or ""),
         choices=tuple(_choice(one) for one in _mappings(told.get("choices"))),
-        range_test=_range_test(folder.lr_range_csv, chosen=told.get("lr")),
+        lr=_rate(told.get("lr")),
+        range_test=_range_test(folder.lr_range_csv, chosen=_rate(told.get("lr"))),
         augmentation=read_picture(folder.augmentation_png),
     )
 
@@ -72,13 +72,11 @@ def read_picture(path: Path) -> Picture | None:
             return None
         with Image.open(path, formats=("PNG",)) as image:
             image.load()
-            buffer = io.BytesIO()
-            image.convert("RGBA").save(buffer, format="WEBP", quality=QUALITY, method=4)
+            uri = as_uri(image.convert("RGBA"), quality=QUALITY)
             width, height = image.size
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None
-    code = base64.b64encode(buffer.getvalue()).decode("ascii")
-    return Picture(uri=f"data:image/webp;base64,{code}", width=width, height=height)
+    return Picture(uri=uri, width=width, height=height)
 
 
 def _strengths(path: Path) -> tuple[Strength, ...]:
@@ -95,7 +93,7 @@ def _strengths(path: Path) -> tuple[Strength, ...]:
     )
 
 
-def _range_test(path: Path, *, chosen: object) -> RangeTest | None:
+def _range_test(path: Path, *, chosen: float | None) -> RangeTest | None:
     """Return the range test where one was made and has at least two rates to draw."""
     rows = read_optional_table(path, columns=("lr", "loss", "smoothed"))
     rows = [row for row in rows if 0 < number(row, "lr") < math.inf]
@@ -105,7 +103,7 @@ def _range_test(path: Path, *, chosen: object) -> RangeTest | None:
         rates=tuple(number(row, "lr") for row in rows),
         losses=tuple(number(row, "loss") for row in rows),
         smoothed=tuple(number(row, "smoothed") for row in rows),
-        chosen=_rate(chosen),
+        chosen=chosen,
     )
 
 

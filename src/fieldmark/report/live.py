@@ -5,12 +5,12 @@ training has ended. It loads nothing and runs no scripts.
 Not covered: the report, which is written once at the end (`render`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from fieldmark._version import __version__
 from fieldmark.base.files import write_text
-from fieldmark.base.run_folder import RunFolder
+from fieldmark.base.run_folder import RunFolder, read_run_json
 from fieldmark.report import wording
 from fieldmark.report.course import course_values
 from fieldmark.report.entries import Epoch
@@ -33,7 +33,7 @@ def write_live(
             reloads itself no more.
 
     Raises:
-        RunError: `history.csv` is malformed.
+        RunError: `history.csv` or `run.json` is malformed.
         OSError: The page cannot be written.
     """
     epochs = read_epochs(folder.history_csv)
@@ -52,9 +52,22 @@ def write_live(
         left=_time_left(epochs, num_epochs=num_epochs),
         written=datetime.now(UTC).strftime("%H:%M:%S UTC"),
         report=folder.report_html.name,
-        **course_values(epochs, kept_epoch=None, is_over=finished),
+        **course_values(
+            epochs,
+            kept_epoch=None,
+            is_over=finished,
+            num_photos=_num_photos(folder) if finished else None,
+        ),
     )
     write_text(folder.live_html, page)
+
+
+def _num_photos(folder: RunFolder) -> Mapping[str, int] | None:
+    """Return how many photos each split has, where the run says."""
+    if not folder.run_json.is_file():
+        return None
+    splits = read_run_json(folder).get("splits")
+    return splits if isinstance(splits, Mapping) else None
 
 
 def _time_left(epochs: Sequence[Epoch], *, num_epochs: int) -> str:

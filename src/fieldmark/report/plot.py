@@ -25,9 +25,9 @@ FOOT_PX = 44
 """Room below the lines, for the numbers and the name of the axis."""
 
 RIGHT_PX = 14
-SAMPLE_PX = 20
-"""Length of a piece of line in the legend."""
-SAMPLE_GAP_PX, ITEM_GAP_PX = 6, 12
+WIDE, TIGHT = (20, 6, 12), (13, 4, 7)
+"""The legend: length of a piece of line, gap to its name, gap to the next item. Tight where it
+would not fit in otherwise."""
 
 MAX_DOTS = 20
 """Lines of more points than this are drawn without a dot, and its tooltip, on each."""
@@ -197,13 +197,16 @@ def _mark(mark: Mark, frame: _Frame) -> str:
 def _legend(lines: Sequence[Line], marks: Sequence[Mark], frame: _Frame) -> Iterator[str]:
     """Yield the legend, from the left end of the axis on, or from further left to fit in."""
     named = [(line.name, line.kind) for line in lines] + [(mark.name, "mark") for mark in marks]
-    widths = [SAMPLE_PX + SAMPLE_GAP_PX + LETTER_PX * label_width(name) for name, _ in named]
-    whole = sum(widths) + ITEM_GAP_PX * (len(named) - 1)
+    names = [LETTER_PX * label_width(name) for name, _ in named]
+    for sample, gap, between in (WIDE, TIGHT):
+        whole = sum(names) + len(named) * (sample + gap) + (len(named) - 1) * between
+        if whole <= frame.size.width:
+            break
     left = max(0.0, min(frame.left, frame.size.width - whole))
-    for (name, kind), width in zip(named, widths, strict=True):
-        yield f'<path class="line {kind}" d="M{left:.1f} 12h{SAMPLE_PX}"/>'
-        yield text_at(name, x=left + SAMPLE_PX + SAMPLE_GAP_PX, y=16, anchor="start")
-        left += width + ITEM_GAP_PX
+    for (name, kind), width in zip(named, names, strict=True):
+        yield f'<path class="line {kind}" d="M{left:.1f} 12h{sample}"/>'
+        yield text_at(name, x=left + sample + gap, y=16, anchor="start")
+        left += sample + gap + width + between
 
 
 def _spoken(title: str, lines: Sequence[Line], marks: Sequence[Mark], *, x: Axis, y: Axis) -> str:

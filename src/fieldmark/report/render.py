@@ -4,7 +4,7 @@ In: a run folder. Out: `report.html` in it, without scripts and without any outs
 Not covered: what it says (`content`, `scores`, `wording`) and its figures (`figures`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,29 +15,48 @@ from fieldmark.report import course, curves, figures, wording
 from fieldmark.report.content import ReportContent, read_content
 from fieldmark.report.entries import Photo
 from fieldmark.report.environment import render_page
+from fieldmark.report.epoch_table import epoch_table
+from fieldmark.report.explanations import ABOUT
 from fieldmark.report.findings import verdict_of
 from fieldmark.report.matrix import confusion_rows
+from fieldmark.report.network import known_sum
+from fieldmark.report.preprocessing import View, read_views
 from fieldmark.report.scales import scale_floor
 from fieldmark.report.thumbnails import Thumbnails, read_thumbnails
 
 SECTIONS = (
     ("result", "Result"),
-    ("photos", "Photos"),
+    ("photos", "Data exploration"),
     ("grouping", "What grouping does"),
     ("labels", "Corrected labels"),
-    ("recipe", "Recipe"),
-    ("network", "Network"),
-    ("curves", "Learning"),
-    ("scores", "Scores"),
-    ("confusion", "Mix-ups"),
+    ("preprocessing", "Preprocessing"),
+    ("network", "Architecture"),
+    ("weights", "Weights and transfer"),
+    ("optimizer", "Optimizer"),
+    ("curves", "Results of training"),
+    ("scores", "Evaluation"),
+    ("confusion", "Confusion matrix"),
     ("mistakes", "Worst mistakes"),
     ("shortcuts", "Shortcuts"),
     ("findings", "Findings"),
+    ("recipe", "Recipe"),
     ("provenance", "Provenance"),
 )
-"""Id and title; each id has a template of its name. Some are left out: see `sections_of`."""
+"""Id and title in the order of the work; each id has a template of its name, and what it is about
+stands in `explanations`. Some are left out: see `sections_of`."""
 
-SHORT_TITLES = {"grouping": "Grouping", "labels": "Labels", "mistakes": "Mistakes"}
+SHORT_TITLES = {
+    "photos": "Data",
+    "grouping": "Grouping",
+    "labels": "Labels",
+    "preprocessing": "Input",
+    "network": "Network",
+    "weights": "Weights",
+    "curves": "Training",
+    "confusion": "Mix-ups",
+    "mistakes": "Mistakes",
+    "provenance": "Origin",
+}
 """As they stand in the bar of links, where room is scarce."""
 
 MAX_COUNT_BARS = 60
@@ -64,16 +83,20 @@ def write_report(run: Path) -> Path:
         executor=ThreadExecutor(),
         turn_upright=content.turn_upright,
     )
+    views = read_views(root, content.preprocessing, executor=ThreadExecutor())
     page = RunFolder(run).report_html
-    write_text(page, render(content, thumbnails=thumbnails))
+    write_text(page, render(content, thumbnails=thumbnails, views=views))
     return page
 
 
 def photos_shown(content: ReportContent) -> Iterator[Photo]:
     """Yield the photos that the page shows, the most important first.
 
-    Those are the mistakes, then the evidence of the findings, then the samples.
+    Those are the photos of the pair most often mixed up and the other mistakes, then the evidence
+    of the findings, then the samples.
     """
+    if content.confused:
+        yield from (mistake.photo for mistake in content.confused.photos)
     yield from (mistake.photo for mistake in content.mistakes)
     if content.findings:
         yield from content.findings.photos()
@@ -89,18 +112,22 @@ def sections_of(content: ReportContent) -> tuple[tuple[str, str], ...]:
         "shortcuts": content.shortcuts is not None,
         "grouping": compared.naive_split is not None or compared.given_split is not None,
         "labels": compared.labels is not None,
+        "preprocessing": bool(content.preprocessing.steps or content.learning.augmentation),
+        "weights": content.transfer is not None,
     }
     return tuple((id_, title) for id_, title in SECTIONS if has.get(id_, True))
 
 
-def render(content: ReportContent, *, thumbnails: Thumbnails) -> str:
-    """Return the whole page; the same content and thumbnails give the same text."""
+def render(content: ReportContent, *, thumbnails: Thumbnails, views: Sequence[View] = ()) -> str:
+    """Return the whole page; the same content and pictures give the same text."""
     return render_page(
         "report.html.j2",
         content=content,
         thumbnails=thumbnails,
         sections=sections_of(content),
         short_titles=SHORT_TITLES,
+        abouts=ABOUT,
+        views=views,
         section_folder="",
         version=content.run.fieldmark_version,
         **_result(content),
@@ -133,11 +160,16 @@ def _photos(content: ReportContent) -> dict[str, Any]:
     return {
         "counts_svg": figures.class_counts(shown),
         "counts_shown": len(shown),
-        "split_totals": {
-            "train": sum(count.train for count in counts),
-            "validation": sum(count.validation for count in counts),
-            "test": sum(count.test for count in counts),
-        },
+        "split_totals": _split_totals(content),
+    }
+
+
+def _split_totals(content: ReportContent) -> dict[str, int]:
+    counts = content.photos.counts
+    return {
+        "train": sum(count.train for count in counts),
+        "validation": sum(count.validation for count in counts),
+        "test": sum(count.test for count in counts),
     }
 
 
@@ -162,6 +194,7 @@ def _network(content: ReportContent) -> dict[str, Any]:
         "total_parameters": sum(block.parameters for block in content.blocks),
         "trainable_parameters": sum(block.trainable_parameters for block in content.blocks),
         "largest_block": max([1, *(block.parameters for block in content.blocks)]),
+        "total_multiply_adds": known_sum(block.multiply_adds for block in content.blocks),
     }
 
 
@@ -172,7 +205,12 @@ def _curves(content: ReportContent) -> dict[str, Any]:
         "strength_charts": curves.strength_charts(learning.strengths) if several else (),
         "range_chart": curves.range_chart(learning.range_test) if learning.range_test else None,
         "resumptions": course.resumptions(len(content.run.resumed)),
-        **course.course_values(learning.epochs, kept_epoch=learning.kept_epoch),
+        "epoch_table": epoch_table(learning.epochs, kept_epoch=learning.kept_epoch),
+        **course.course_values(
+            learning.epochs,
+            kept_epoch=learning.kept_epoch,
+            num_photos=_split_totals(content),
+        ),
     }
 
 

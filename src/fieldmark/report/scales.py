@@ -12,6 +12,8 @@ from fieldmark.evaluation.intervals import Estimate
 WHISKER_WIDTH, WHISKER_HEIGHT = 120, 14
 MIN_PLAIN, MAX_PLAIN = 0.01, 100.0
 """Strengths within are written out, others as powers of ten."""
+MIN_PLAIN_RATE = 1e-3
+"""The same for learning rates, which are small by nature."""
 
 
 def scale_floor(lows: Sequence[float]) -> float:
@@ -78,6 +80,11 @@ def power_label(value: float) -> str:
     raised = str(int(power)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
     factor = "" if digits == "1.0" else f"{digits.removesuffix('.0')}·"
     return f"{factor}10{raised}"
+
+
+def rate_label(rate: float) -> str:
+    """Return a learning rate as `"0.001"`, or as `"3·10⁻⁵"` where it is small."""
+    return f"{rate:.2g}" if rate >= MIN_PLAIN_RATE or rate == 0 else power_label(rate)
 
 
 def whisker(estimate: Estimate, *, low: float, high: float, mark: float | None = None) -> str:

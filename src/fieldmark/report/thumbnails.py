@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
 
+from PIL import Image
+
 from fieldmark.base.errors import DataError
 from fieldmark.base.executor import Executor
 from fieldmark.data.images import decode
@@ -100,18 +102,37 @@ def read_thumbnail(root: Path, photo: Photo, *, turn_upright: bool = True) -> Th
 
     None if the file is gone, cannot be read, lies outside `root`, or has changed since the run.
     """
+    content = read_photo(root, photo)
+    if content is None:
+        return None
+    try:
+        image = decode(content, turn_upright=turn_upright, reduce_to_px=MAX_WIDTH_PX).image
+    except DataError:
+        return None
+    image.thumbnail((MAX_WIDTH_PX, MAX_HEIGHT_PX))
+    return Thumbnail(uri=as_uri(image), width=image.width, height=image.height)
+
+
+def read_photo(root: Path, photo: Photo) -> bytes | None:
+    """Return the content of a photo's file.
+
+    None if the file is gone, cannot be read, lies outside `root`, or has changed since the run.
+    """
     place = PurePosixPath(photo.path)
     if place.is_absolute() or ".." in place.parts:
         return None
     try:
         content = (root / place).read_bytes()
-        if photo.sha256 and hashlib.sha256(content).hexdigest() != photo.sha256:
-            return None
-        image = decode(content, turn_upright=turn_upright, reduce_to_px=MAX_WIDTH_PX).image
-    except (OSError, DataError):
+    except OSError:
         return None
-    image.thumbnail((MAX_WIDTH_PX, MAX_HEIGHT_PX))
+    if photo.sha256 and hashlib.sha256(content).hexdigest() != photo.sha256:
+        return None
+    return content
+
+
+def as_uri(image: Image.Image, *, quality: int = QUALITY, lossless: bool = False) -> str:
+    """Return a picture as a `data:image/webp` URI; nothing but its pixels is kept."""
     buffer = io.BytesIO()
-    image.save(buffer, format="WEBP", quality=QUALITY, method=4)
+    image.save(buffer, format="WEBP", quality=quality, lossless=lossless, method=4)
     code = base64.b64encode(buffer.getvalue()).decode("ascii")
-    return Thumbnail(uri=f"data:image/webp;base64,{code}", width=image.width, height=image.height)
+    return f"data:image/webp;base64,{code}"

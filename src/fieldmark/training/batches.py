@@ -7,7 +7,7 @@ Not covered: which photos are in the split; what is done with a batch (see `step
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -39,6 +39,28 @@ class Photos:
     labels_N: NDArray[np.int64]
     paths: Sequence[str] = ()
     """The photos' names, for messages; empty where nobody needs them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pictures:
+    """All photos of a run: pixels_MHWC (uint8) and labels_M (indices)."""
+
+    pixels_MHWC: NDArray[np.uint8]
+    labels_M: NDArray[np.int64]
+    rows: Mapping[str, NDArray[np.int64]]
+    """Positions of the photos of each split: train, validation and test."""
+    paths: Sequence[str] = ()
+    """The photos' names, for messages; empty where nobody needs them."""
+
+    def of_split(self, name: str) -> Photos:
+        """Return the photos of one split."""
+        rows_N = self.rows[name]
+        return Photos(
+            pixels_MHWC=self.pixels_MHWC,
+            rows_N=rows_N,
+            labels_N=self.labels_M[rows_N],
+            paths=[self.paths[row] for row in rows_N] if self.paths else (),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,7 @@ CHOICES = {
     "precision": ("auto", "float32", "bfloat16"),
     "compile": ("off", "auto"),
 }
+YES_OR_NO = "true or false"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +50,9 @@ class TrainConfig:
     keep: str = "auto"
     """The weights of which epoch: "last", "best" (lowest validation loss), or "auto" (best with a
     patience, else last)."""
+    watch_test: bool = False
+    """Score the test photos after each epoch, too, for the curves; nothing is ever chosen by
+    them."""
     time_budget_s: float | None = None
     """Seconds that training may take: as many epochs are planned as fit; None: no limit."""
     precision: str = "auto"
@@ -78,8 +82,8 @@ class TrainConfig:
         _require(budget is None or 0 < budget < math.inf, budget, "time_budget_s", "over 0")
         every = self.checkpoint_every_s
         _require(every > 0, every, "checkpoint_every_s", "over 0")
-        tensorboard = self.tensorboard
-        _require(isinstance(tensorboard, bool), tensorboard, "tensorboard", "true or false")
+        for name in ("watch_test", "tensorboard"):
+            _require(isinstance(getattr(self, name), bool), getattr(self, name), name, YES_OR_NO)
         _require(0 <= self.seed < 2**63, self.seed, "seed", "0 to below 2 to the power 63")
 
     @property

@@ -3,7 +3,8 @@
 In: a classifier, the pixels and labels of the train and validation splits, a `Course`. Out: the
 trained classifier and one `Epoch` row an epoch. A run that is stopped, or dies, goes on from its
 last checkpoint as if nothing had been.
-Not covered: the test split, which the loop never sees; what a step does (`steps`).
+The test split is looked at only where it is given, for its curves: nothing is ever chosen by it.
+Not covered: what a step does (`steps`).
 """
 
 import math
@@ -18,21 +19,20 @@ from fieldmark.base.errors import DataError, RecipeError
 from fieldmark.base.stopping import Stop, Stopped, deferred, told_of
 from fieldmark.models.classifier import Classifier
 from fieldmark.models.freezing import set_training
-from fieldmark.models.inference import Predictor
 from fieldmark.models.lowering import lowered
 from fieldmark.models.randomness import seeded
 from fieldmark.training.batches import Batch, Batches, Photos
 from fieldmark.training.checkpoint import Checkpoint, Checkpoints
 from fieldmark.training.course import Course, Settled, Unwatched, Watch
 from fieldmark.training.preparation import new_batches, new_state, new_stepper
+from fieldmark.training.saving import Saver
+from fieldmark.training.scoring import scores_of
 from fieldmark.training.state import TrainingState
 from fieldmark.training.steps import DivergedError, Stepper
-from fieldmark.training.tally import Epoch, Tally, scores_of_logits
+from fieldmark.training.tally import Epoch, Tally
 
 SCALARS_EVERY_S = 1.0
 """Between two figures of the loss for those who watch."""
-SAVING_SHARE = 0.05
-"""Of the time may go into checkpoints: where one takes long, they become rarer."""
 NUM_NAMED = 64
 """Files of a batch that a message names; the others are counted."""
 
@@ -58,14 +58,15 @@ def fit(
     validation: Photos,
     course: Course,
     settled: Settled,
+    test: Photos | None = None,
     begun: Checkpoint | None = None,
     checkpoints: Checkpoints | None = None,
     watch: Watch | None = None,
 ) -> Fitted:
     """Train `classifier` in place.
 
-    What is drawn derives from `course.config.seed` alone. Without validation photos the history
-    has NaN for their figures.
+    What is drawn derives from `course.config.seed` alone. Without validation photos, or test
+    photos to watch, the history has NaN for their figures.
 
     Args:
         classifier: its network is moved to the course's device.
@@ -73,6 +74,8 @@ def fit(
         validation: photos to watch, and to choose the epoch by where the recipe says so.
         course: what to do.
         settled: what was decided for it.
+        test: photos that are scored after each epoch as those of validation are, and change
+            nothing; None: none are.
         begun: where to go on from; None: at the start.
         checkpoints: where to save; None: nowhere.
         watch: who is told.
@@ -94,40 +97,16 @@ def fit(
         classifier=classifier,
         train=train,
         validation=validation,
+        test=test,
         course=course,
         batches=batches,
         state=state,
         stepper=new_stepper(state, batches, course, on_note=watch.note),
-        saver=_Saver(checkpoints, state, every_s=course.config.checkpoint_every_s, watch=watch),
+        saver=Saver(checkpoints, state, every_s=course.config.checkpoint_every_s, watch=watch),
         watch=watch,
     )
     loop.run(is_new=begun is None)
     return loop.finished()
-
-
-@dataclass(slots=True)
-class _Saver:
-    """Writes checkpoints now and then."""
-
-    checkpoints: Checkpoints | None
-    state: TrainingState
-    every_s: float
-    watch: Watch
-    _saved_s: float = field(default_factory=time.monotonic)
-    _took_s: float = 0.0
-
-    def is_due(self) -> bool:
-        pause_s = max(self.every_s, self._took_s / SAVING_SHARE if self.every_s >= 1 else 0.0)
-        return self.checkpoints is not None and time.monotonic() - self._saved_s >= pause_s
-
-    def save(self) -> None:
-        if self.checkpoints is None:
-            return
-        began_s = time.monotonic()
-        self.checkpoints.save(self.state.checkpoint())
-        self._saved_s = time.monotonic()
-        self._took_s = self._saved_s - began_s
-        self.watch.saved(self.state.step, self._took_s)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -135,11 +114,12 @@ class _Loop:
     classifier: Classifier
     train: Photos
     validation: Photos
+    test: Photos | None
     course: Course
     batches: Batches
     state: TrainingState
     stepper: Stepper
-    saver: _Saver
+    saver: Saver
     watch: Watch
     _told_s: float = field(default_factory=time.monotonic)
     _told_photos: int = 0
@@ -232,8 +212,8 @@ class _Loop:
         self._told_s, self._told_photos = now_s, 0
 
     def _close_epoch(self) -> None:
-        """Validate, write the row of the epoch, and begin the next."""
-        state = self.state
+        """Score what is watched, write the row of the epoch, and begin the next."""
+        state, began_s = self.state, time.monotonic()
         swapped = state.ema.swapped(self.classifier.network) if state.ema else nullcontext()
         with swapped:
             state.history.append(self._row())
@@ -243,29 +223,30 @@ class _Loop:
         state.epoch, state.index, state.seconds, state.waited_s = state.epoch + 1, 0, 0.0, 0.0
         state.tally = Tally(len(self.train.labels_N), device=self.course.device)
         self.watch.epoch(state.history, num_epochs=state.settled.num_epochs)
+        self._told_s += time.monotonic() - began_s  # the speed told is that of training
 
     def _row(self) -> Epoch:
         state, num_classes = self.state, len(self.classifier.classes)
-        last_step = state.step - 1
-        train = state.tally.scores(num_classes=num_classes)
+        passed = {"train": state.tally.scores(num_classes=num_classes)}
+        watched = scores_of(
+            self.classifier,
+            {"val": self.validation, "test": self.test},
+            device=self.course.device,
+            last_step=state.index - 1,
+        )
         seconds = max(state.seconds, 1e-9)
         return Epoch(
             epoch=state.epoch,
-            lr=self.stepper.rate_at(last_step),
+            lr=self.stepper.rate_at(state.step - 1),
             seconds=seconds,
             images_per_second=state.tally.num_seen / seconds,
             data_wait_s=state.waited_s,
-            **{f"train_{name}": value for name, value in train.items()},
-            **{f"val_{name}": value for name, value in self._validated(num_classes).items()},
+            **{
+                f"{split}_{name}": value
+                for split, scores in (passed | watched).items()
+                for name, value in scores.items()
+            },
         )
-
-    def _validated(self, num_classes: int) -> dict[str, float]:
-        photos = self.validation
-        predictor = Predictor(self.classifier, device=self.course.device)
-        logits_NC = predictor.logits(photos.pixels_MHWC, rows_N=photos.rows_N)
-        if not np.isfinite(logits_NC).all():
-            raise DivergedError(math.nan, np.empty(0, dtype=np.int64), self.state.index - 1)
-        return scores_of_logits(logits_NC, photos.labels_N, num_classes=num_classes)
 
     def _reason_to_stop(self) -> str | None:
         patience, state = self.course.config.patience, self.state

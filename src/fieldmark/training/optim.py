@@ -46,7 +46,10 @@ class OptimConfig:
     momentum: float = 0.9
     """Of "sgd" and "rmsprop"; of "adam" and "adamw" the share of the mean gradient that is kept."""
     epsilon: float | None = None
-    """Added to the divisor of "adam", "adamw" and "rmsprop"; None: PyTorch's 1e-8."""
+    """Added to the divisor of "adam", "adamw" and "rmsprop"; None: PyTorch's 1e-8. With the first
+    two it is that of Algorithm 1 of Kingma and Ba, added after the correction for the start. Keras
+    adds the "epsilon hat" of their section 2 before it: as if this one were 1 / sqrt(1 - 0.999^t)
+    times as large at step t, 32 times at the first and 1.03 times at the 3,000th."""
     schedule: str = "cosine"
     """After the warm-up: "constant"; "step", times `step_factor` now and then; "cosine", half a
     cosine down to zero. "onecycle" (Smith and Topin 2018) rises and falls by itself."""

@@ -5,6 +5,7 @@ The strength of regularisation is chosen by the loss on validation (see `choose`
 is not seen. Not covered: computing the features (see `models.features`).
 """
 
+import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -31,7 +32,8 @@ class ProbeConfig:
     """The recipe's `[probe]` section."""
 
     l2: float | str = "auto"
-    """Strength of the squared penalty on the weights, beside the mean loss; "auto" tries nine."""
+    """Strength of the squared penalty on the weights, beside the mean loss; "auto" tries nine, and
+    needs validation photos to choose by."""
 
     def __post_init__(self) -> None:
         """Check ranges."""
@@ -63,7 +65,10 @@ class LinearHead:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeTrial:
-    """One strength and how far it got; losses are mean natural-log cross-entropies."""
+    """One strength and how far it got; losses are mean natural-log cross-entropies.
+
+    Without validation photos their figures are NaN.
+    """
 
     l2: float
     train_loss: float
@@ -96,14 +101,24 @@ def fit_probe(
 ) -> Probe:
     """Fit a head for each strength, choose one on validation (see `choose`), refit it on both.
 
-    `on_trial` is called after each strength.
+    `on_trial` is called after each strength. A single strength needs no validation photos.
+
+    Raises:
+        RecipeError: there are several strengths, and no validation photos to choose by.
     """
     strengths = L2_TRIED if isinstance(config.l2, str) else (config.l2,)
+    if len(strengths) > 1 and not len(validation.labels_N):
+        raise RecipeError(
+            "probe.l2 is 'auto', and there are no validation photos to choose it by. Set probe.l2 "
+            "to a number such as 0.03, or split.validation to a share such as 0.1."
+        )
     trials: list[ProbeTrial] = []
     for l2, head in _heads(train, strengths=strengths, num_classes=num_classes):
         trials.append(_trial(l2, head, train, validation))
         on_trial(trials[-1])
     chosen = choose(trials)
+    if not len(validation.labels_N):
+        return Probe(trials=trials, chosen=chosen, head=chosen.head)
     both = Labelled(
         features_NF=np.concatenate([train.features_NF, validation.features_NF]),
         labels_N=np.concatenate([train.labels_N, validation.labels_N]),
@@ -124,6 +139,8 @@ def choose(trials: Sequence[ProbeTrial]) -> ProbeTrial:
     The one-standard-error rule (Hastie, Tibshirani and Friedman 2009, section 7.10): differences
     smaller than the noise of the validation photos are no reason to trust the weights more.
     """
+    if len(trials) == 1:
+        return trials[0]
     best = min(trials, key=lambda trial: trial.val_loss)
     limit = best.val_loss + best.val_loss_error
     return max((trial for trial in trials if trial.val_loss <= limit), key=lambda trial: trial.l2)
@@ -174,12 +191,18 @@ def _trial(l2: float, head: LinearHead, train: Labelled, validation: Labelled) -
         l2=l2,
         train_loss=float(negative_log_likelihood(train_logits_NC, train.labels_N).mean()),
         train_accuracy=_accuracy(train_logits_NC, train.labels_N),
-        val_loss=float(val_losses_N.mean()),
-        val_loss_error=float(val_losses_N.std() / np.sqrt(len(val_losses_N))),
+        val_loss=float(val_losses_N.mean()) if len(val_losses_N) else math.nan,
+        val_loss_error=_error_of_mean(val_losses_N),
         val_accuracy=_accuracy(val_logits_NC, validation.labels_N),
         head=head,
     )
 
 
+def _error_of_mean(values_N: NDArray[np.float64]) -> float:
+    return float(values_N.std() / np.sqrt(len(values_N))) if len(values_N) else math.nan
+
+
 def _accuracy(logits_NC: NDArray[np.float64], labels_N: NDArray[np.int64]) -> float:
+    if not len(labels_N):
+        return math.nan
     return float((logits_NC.argmax(axis=1) == labels_N).mean())

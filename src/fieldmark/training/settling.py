@@ -25,8 +25,8 @@ PLANNED_SHARE = 0.9
 """Of a time budget that is planned; the rest is for steps that take longer than those measured."""
 NUM_TIMED = 4
 """Steps, of which the fastest but the first stands for all."""
-NUM_VALIDATED = 64
-"""Photos predicted to tell how long a validation takes."""
+NUM_SCORED = 64
+"""Photos predicted to tell how long it takes to score a split."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,9 +38,22 @@ class Findings:
 
 
 def settle(
-    classifier: Classifier, *, train: Photos, validation: Photos, course: Course
+    classifier: Classifier,
+    *,
+    train: Photos,
+    validation: Photos,
+    course: Course,
+    test: Photos | None = None,
 ) -> Findings:
-    """Decide what the recipe leaves open, in the order in which one depends on the other."""
+    """Decide what the recipe leaves open, in the order in which one depends on the other.
+
+    Args:
+        classifier: is left as it was.
+        train: photos to learn from.
+        validation: photos that are scored after each epoch.
+        course: what to do.
+        test: photos that are scored likewise; None: none are.
+    """
     began_s = time.monotonic()
     config = course.config
     batches = new_batches(classifier, train, course)
@@ -58,7 +71,9 @@ def settle(
         settled = _with(replace(settled, pace=compiled), choice)
     if config.time_budget_s is not None:
         step_s = _seconds_a_step(classifier, batches, course, settled)
-        epoch_s = step_s * batches.num_steps + _validation_s(classifier, validation, course)
+        watched = (validation, test) if test is not None else (validation,)
+        scoring_s = sum(_scoring_s(classifier, photos, course) for photos in watched)
+        epoch_s = step_s * batches.num_steps + scoring_s
         left_s = config.time_budget_s - (time.monotonic() - began_s)
         settled = _planned(settled, epoch_s=epoch_s, left_s=left_s, config_epochs=config.epochs)
     return Findings(settled=settled, range_test=tested)
@@ -130,13 +145,13 @@ def _seconds_a_step(
     return min(times[1:])
 
 
-def _validation_s(classifier: Classifier, validation: Photos, course: Course) -> float:
-    rows_N = validation.rows_N[:NUM_VALIDATED]
+def _scoring_s(classifier: Classifier, photos: Photos, course: Course) -> float:
+    rows_N = photos.rows_N[:NUM_SCORED]
     if not len(rows_N):
         return 0.0
     began_s = time.perf_counter()
     predictor = Predictor(classifier, device=course.device)
     ready_s = time.perf_counter()
-    predictor.logits(validation.pixels_MHWC, rows_N=rows_N)
+    predictor.logits(photos.pixels_MHWC, rows_N=rows_N)
     ended_s = time.perf_counter()
-    return ready_s - began_s + (ended_s - ready_s) * len(validation.rows_N) / len(rows_N)
+    return ready_s - began_s + (ended_s - ready_s) * len(photos.rows_N) / len(rows_N)

@@ -7,7 +7,8 @@ trained in place, and the logits of every photo.
 last stages of the backbone.
 """
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +22,7 @@ from fieldmark.models.classifier import Classifier
 from fieldmark.models.depth import DepthGroup, depth_groups, freeze_below
 from fieldmark.models.heads import imprint
 from fieldmark.models.inference import Predictor
-from fieldmark.training.batches import Photos
+from fieldmark.training.batches import Photos, Pictures
 from fieldmark.training.checkpoint import Checkpoint, Checkpoints
 from fieldmark.training.config import TrainConfig
 from fieldmark.training.course import Choice, Course, Settled, Unwatched, Watch
@@ -30,34 +31,13 @@ from fieldmark.training.optim import OptimConfig
 from fieldmark.training.preparation import new_batches
 from fieldmark.training.probe import Labelled, LinearHead, Probe, ProbeConfig, fit_probe
 from fieldmark.training.range_test import RangeTest
+from fieldmark.training.scoring import logits_of_all
 from fieldmark.training.settling import settle
 
 NUM_SHOWN = 8
 """Photos in the picture of a batch before and after."""
 
 # Legend for shape suffixes: M photos in all, N photos of a split, C classes, F features.
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pictures:
-    """All photos of a run: pixels_MHWC (uint8) and labels_M (indices)."""
-
-    pixels_MHWC: NDArray[np.uint8]
-    labels_M: NDArray[np.int64]
-    rows: Mapping[str, NDArray[np.int64]]
-    """Positions of the photos of each split: train, validation and test."""
-    paths: Sequence[str] = ()
-    """The photos' names, for messages; empty where nobody needs them."""
-
-    def of_split(self, name: str) -> Photos:
-        """Return the photos of one split."""
-        rows_N = self.rows[name]
-        return Photos(
-            pixels_MHWC=self.pixels_MHWC,
-            rows_N=rows_N,
-            labels_N=self.labels_M[rows_N],
-            paths=[self.paths[row] for row in rows_N] if self.paths else (),
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +50,8 @@ class Outcome:
     fitted: Fitted | None = None
     """None for the strategy "probe"."""
     range_test: RangeTest | None = None
+    test_s: float | None = None
+    """Seconds that it took to predict the test photos; None where that was no pass of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,7 +121,8 @@ def train_network(
     if begun is not None:
         progress.note(_going_on(begun))
     train, validation = pictures.of_split("train"), pictures.of_split("validation")
-    settled, tested = _settled(classifier, train, validation, course, begun, progress)
+    test = pictures.of_split("test") if configs.train.watch_test else None
+    settled, tested = _settled(classifier, train, validation, test, course, begun, progress)
     if tested is not None:
         watch.range_tested(tested)
     if begun is None:
@@ -151,6 +134,7 @@ def train_network(
         classifier,
         train=train,
         validation=validation,
+        test=test,
         course=course,
         settled=settled,
         begun=begun,
@@ -159,10 +143,15 @@ def train_network(
     )
     progress.finish(_summary(fitted))
     progress.start("Prediction", total=len(pictures.labels_M), unit="photos")
-    predictor = Predictor(classifier, device=device)
-    logits_MC = predictor.logits(pictures.pixels_MHWC, on_batch=progress.advance)
+    logits_MC, test_s = logits_of_all(
+        classifier,
+        pictures.pixels_MHWC,
+        first_N=pictures.rows["test"],
+        device=device,
+        on_batch=progress.advance,
+    )
     progress.finish(f"{len(logits_MC):,} photos")
-    return Outcome(logits_MC=logits_MC, fitted=fitted, range_test=tested)
+    return Outcome(logits_MC=logits_MC, fitted=fitted, range_test=tested, test_s=test_s)
 
 
 def plan_course(
@@ -203,6 +192,7 @@ def _settled(
     classifier: Classifier,
     train: Photos,
     validation: Photos,
+    test: Photos | None,
     course: Course,
     begun: Checkpoint | None,
     progress: Progress,
@@ -210,7 +200,7 @@ def _settled(
     if begun is not None:
         return Settled.from_json(begun.state["settled"]), None
     progress.start("Preparation", total=None, unit="steps")
-    found = settle(classifier, train=train, validation=validation, course=course)
+    found = settle(classifier, train=train, validation=validation, test=test, course=course)
     progress.finish(", ".join(map(_in_words, found.settled.choices)))
     return found.settled, found.range_test
 
@@ -281,9 +271,11 @@ def _search(
         num_classes=num_classes,
         on_trial=lambda trial: progress.advance(detail=f"l2 {trial.l2:g}"),
     )
+    chosen, told = probe.chosen, ""
+    if math.isfinite(chosen.val_accuracy):
+        told = f", validation accuracy {chosen.val_accuracy:.2%}"
     progress.finish(
-        f"{counted(len(probe.trials), 'strength')} tried, l2 {probe.chosen.l2:g} chosen, "
-        f"validation accuracy {probe.chosen.val_accuracy:.2%}"
+        f"{counted(len(probe.trials), 'strength')} tried, l2 {chosen.l2:g} chosen{told}"
     )
     return probe
 

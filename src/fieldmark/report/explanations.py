@@ -1,0 +1,71 @@
+"""What each section of the report is about, for readers who meet its subject for the first time.
+
+In: nothing. Out: one or two plain sentences a section.
+Not covered: what this very run came to, which the sections themselves say.
+"""
+
+from collections.abc import Mapping
+
+ABOUT: Mapping[str, str] = {
+    "photos": (
+        "Before anything is learned, one looks at the photos: how many there are of each class and "
+        "what they look like. A class with few photos, or with all of one kind, is hard to learn."
+    ),
+    "preprocessing": (
+        "A network takes pictures of one size, as numbers. How a photo gets there belongs to the "
+        "model: it is the same in training, in testing and for every new photo."
+    ),
+    "network": (
+        "A network is a chain of layers: the first react to edges and colours, later ones to "
+        "shapes and parts, and the last one names the class. Its parameters are the numbers that "
+        "learning sets."
+    ),
+    "weights": (
+        "Learning begins either with random numbers or with weights learned on other pictures. "
+        "The latter is called transfer: what they can already see need not be learned again, so "
+        "far fewer photos do."
+    ),
+    "optimizer": (
+        "The optimizer moves every parameter a little, again and again, so that the loss, the "
+        "measure of how wrong the answers are, goes down. The learning rate says how far: small "
+        "steps take long, large ones never settle."
+    ),
+    "curves": (
+        "A network can learn its training photos by heart and be none the wiser about others. "
+        "Where it gets better on the former but not on photos kept from it, that is overfitting."
+    ),
+    "scores": (
+        "Accuracy counts all photos alike. Precision says how far a class can be believed when it "
+        "is named, recall how much of a class is found."
+    ),
+    "confusion": (
+        "Each row holds the test photos that truly are of a class; the column says what they were "
+        "named. The diagonal is right, everything else is a mistake."
+    ),
+    "mistakes": (
+        "What it gets wrong while it is sure of itself teaches most. Look for photos whose label "
+        "is wrong, too: there the classifier may be right."
+    ),
+    "shortcuts": (
+        "A shortcut is something beside the subject that gives the class away, such as the size of "
+        "the file. A network that learns it does well here and fails on other photos."
+    ),
+    "grouping": (
+        "Copies of one photo, and others that belong together, make a test too easy when some are "
+        "learned from and some are tested on."
+    ),
+    "labels": (
+        "A label is the class that a photo is said to be of. Where it is wrong, the network learns "
+        "it wrong, and is judged by it, too."
+    ),
+    "findings": (
+        "No network is better than its photos. So they are searched for damage, copies, wrong "
+        "labels and classes that are too small before anything is learned."
+    ),
+    "recipe": (
+        "Every setting that this run used. Where a value was worked out from the photos, the "
+        "network or the machine, the reason stands beside it."
+    ),
+    "provenance": ("What is needed to know where these numbers come from, and to get them again."),
+}
+"""By the id of the section. The result at the top needs none."""
