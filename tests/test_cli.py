@@ -18,6 +18,9 @@ from fieldmark.run import Run
 
 CallMain = Callable[..., Any]
 
+VERDICT = ("set", "abstained", "error")
+"""The last columns of predictions as CSV."""
+
 OF_PHOTOS = [
     "--backbone",
     "--weights",
@@ -32,7 +35,9 @@ FLAGS = {
     "explore": OF_PHOTOS,
     "train": ["--recipe", *OF_PHOTOS[:-1], "--resume", OF_PHOTOS[-1]],
     "evaluate": ["--out"],
+    "compare": ["--out"],
     "predict": ["--top-k", "--format", "--output"],
+    "explain": ["--true-class", "--out"],
     "summary": ["--recipe", "--backbone", "--size", "--classes", "--set"],
     "demo": ["--out"],
     "data": ["--list"],
@@ -41,7 +46,9 @@ ARGUMENTS = {
     "explore": ["PHOTOS"],
     "train": ["PHOTOS"],
     "evaluate": ["RUN", "PHOTOS"],
+    "compare": ["RUN"],
     "predict": ["RUN", "PATH"],
+    "explain": ["RUN", "PATH"],
     "summary": [],
     "demo": [],
     "data": ["NAME", "DIR"],
@@ -286,6 +293,25 @@ def test_evaluate_on_other_photos_writes_where_it_is_told(
     assert (tmp_path / "out" / "evaluation.json").is_file()
 
 
+def test_compare_hands_its_runs_and_its_folder_on(
+    call_main: CallMain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: dict[str, Any] = {}
+
+    def compare(runs: list[Path], **flags: Any) -> None:
+        asked.update(flags, runs=runs)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("fieldmark.workflow.compare", compare)
+    assert call_main("compare", "a", "b", "c", "--out", "o").code == 130
+    asked.pop("progress")
+    assert asked == {
+        "runs": [Path("a"), Path("b"), Path("c")],
+        "out": Path("o"),
+        "command": "fieldmark compare a b c --out o",
+    }
+
+
 def test_predict_writes_a_table_by_default(
     call_main: CallMain, finished_quick: Run, photos: Path
 ) -> None:
@@ -301,7 +327,7 @@ def test_predict_writes_csv_with_as_many_classes_as_asked(
 ) -> None:
     outcome = call_main("predict", finished_quick.path, photos, "--format", "csv", "--top-k", "2")
     rows = list(csv.DictReader(io.StringIO(outcome.out)))
-    assert list(rows[0]) == ["path", "class_1", "confidence_1", "class_2", "confidence_2", "error"]
+    assert list(rows[0]) == ["path", "class_1", "confidence_1", "class_2", "confidence_2", *VERDICT]
     assert [row["path"] for row in rows] == [str(path) for path in sorted(photos.rglob("*.png"))]
     assert {row["class_1"] for row in rows} == {"cherry", "leaf", "sky"}
 

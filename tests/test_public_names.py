@@ -10,8 +10,10 @@ import pytest
 import fieldmark
 
 NAMES = [
+    "Comparison",
     "Estimate",
     "Evaluation",
+    "Explanation",
     "Exploration",
     "Fetched",
     "FieldmarkError",
@@ -19,8 +21,10 @@ NAMES = [
     "Predictions",
     "Run",
     "__version__",
+    "compare",
     "demo",
     "evaluate",
+    "explain",
     "explore",
     "fetch",
     "load",

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,10 @@ from fieldmark import terminal
 from fieldmark.base.errors import RecipeError, RunError
 from fieldmark.evaluation.evaluation import Evaluation, evaluate
 from fieldmark.evaluation.predictions import Predictions
+from fieldmark.layer_summary import Summary
 from fieldmark.models.layers import Layer
 from fieldmark.models.prediction import Prediction
 from fieldmark.run import Run
-from fieldmark.workflow import Summary
 
 ODD_NAMES = ("[bold]x", "a, b", 'say "hi"', ":car:", "Größe 東京", "[/]", "semi;colon")
 
@@ -71,6 +72,8 @@ def test_json_lines_keep_every_name_to_the_letter(name: str) -> None:
         "predicted": name,
         "confidence": 0.5,
         "top": [{"class": name, "confidence": 0.5}],
+        "set": None,
+        "abstained": None,
         "error": None,
     }
 
@@ -93,6 +96,8 @@ def test_a_photo_that_cannot_be_read_has_a_row_with_the_reason() -> None:
         "predicted": None,
         "confidence": None,
         "top": [],
+        "set": None,
+        "abstained": None,
         "error": "empty file",
     }
     table = shown(*rows, output_format="table").splitlines()
@@ -103,6 +108,41 @@ def test_a_table_has_a_column_for_each_place() -> None:
     table = shown(prediction("a.jpg", "cat", "dog", "fox"), output_format="table")
     assert table.splitlines()[0].split() == ["Photo", "1.", "2.", "3."]
     assert "fox 12.5 %" in table
+
+
+def doubtful(*names: str, withheld: bool | None = None) -> Prediction:
+    made = prediction("a.jpg", *names[:2])
+    return replace(made, candidates=names, is_withheld=withheld, doubt=names)
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (("cat", "dog"), "not sure: cat or dog"),
+        (("cat", "dog", "fox"), "not sure: cat, dog or fox"),
+        (("cat", "dog", "fox", "owl"), "not sure: cat, dog, fox or 1 other"),
+        (("cat", "dog", "fox", "owl", "elk"), "not sure: cat, dog, fox or 2 others"),
+    ],
+)
+def test_a_doubt_is_told_in_words(names: tuple[str, ...], words: str) -> None:
+    sure = replace(prediction("b.jpg", "owl"), candidates=("owl",), is_withheld=False)
+    rows = (sure, doubtful(*names), unreadable("c.jpg"))
+    lines = shown(*rows, output_format="table").splitlines()
+    assert lines[0].split() == ["Photo", "1.", "2.", "Doubt"]
+    assert [line.endswith(words) for line in lines[2:]] == [False, True, False]
+
+
+def test_csv_has_the_set_and_whether_the_answer_was_withheld() -> None:
+    rows = (doubtful("cat", "dog", withheld=True), doubtful("cat", withheld=False))
+    text = shown(*rows, prediction("c.jpg", "fox"), output_format="csv")
+    read = list(csv.DictReader(io.StringIO(text)))
+    assert [row["set"] for row in read] == ["cat|dog", "cat", ""]
+    assert [row["abstained"] for row in read] == ["true", "false", ""]
+
+
+def test_json_lines_have_the_set_and_whether_the_answer_was_withheld() -> None:
+    line = json.loads(shown(doubtful("cat", "dog", withheld=True), output_format="jsonl"))
+    assert (line["set"], line["abstained"]) == (["cat", "dog"], True)
 
 
 def test_a_piped_table_is_never_folded_and_has_no_escape_codes() -> None:

@@ -32,6 +32,7 @@ ALWAYS = {
     "model/model.safetensors",
     "model/model.json",
     "model/MANIFEST.json",
+    "model/MODEL_CARD.md",
 }
 RECIPES = ("quick", "finetune")
 Train = Callable[..., Run]

@@ -13,9 +13,11 @@ from fieldmark._version import __version__
 from fieldmark.base.errors import FieldmarkError
 
 if TYPE_CHECKING:
+    from fieldmark.comparing import Comparison
     from fieldmark.evaluation.evaluation import Evaluation
     from fieldmark.evaluation.intervals import Estimate
     from fieldmark.evaluation.predictions import Predictions
+    from fieldmark.explaining import Explanation
     from fieldmark.exploring import Exploration
     from fieldmark.fetching import Fetched
     from fieldmark.models.prediction import Prediction
@@ -23,8 +25,10 @@ if TYPE_CHECKING:
     from fieldmark.workflow import demo, evaluate, explore, fetch, predict, summary, train
 
 __all__ = [
+    "Comparison",
     "Estimate",
     "Evaluation",
+    "Explanation",
     "Exploration",
     "Fetched",
     "FieldmarkError",
@@ -32,8 +36,10 @@ __all__ = [
     "Predictions",
     "Run",
     "__version__",
+    "compare",
     "demo",
     "evaluate",
+    "explain",
     "explore",
     "fetch",
     "load",
@@ -43,15 +49,19 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Comparison": "fieldmark.comparing",
     "Estimate": "fieldmark.evaluation.intervals",
     "Evaluation": "fieldmark.evaluation.evaluation",
+    "Explanation": "fieldmark.explaining",
     "Exploration": "fieldmark.exploring",
     "Fetched": "fieldmark.fetching",
     "Prediction": "fieldmark.models.prediction",
     "Predictions": "fieldmark.evaluation.predictions",
     "Run": "fieldmark.run",
+    "compare": "fieldmark.workflow",
     "demo": "fieldmark.workflow",
     "evaluate": "fieldmark.workflow",
+    "explain": "fieldmark.workflow",
     "explore": "fieldmark.workflow",
     "fetch": "fieldmark.workflow",
     "load": "fieldmark.run",

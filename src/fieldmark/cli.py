@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from fieldmark import terminal, terminal_audit, terminal_data
+from fieldmark import terminal, terminal_audit, terminal_compare, terminal_data, terminal_explain
 from fieldmark._version import __version__
 from fieldmark.base.allocation import keep_memory
 from fieldmark.base.console import choose_progress
@@ -219,6 +219,24 @@ def evaluate(
 
 
 @app.command()
+def compare(
+    runs: Annotated[
+        list[Path],
+        typer.Argument(metavar="RUN", help="Run folders, two or more, of the same test photos."),
+    ],
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where to write; default: runs/compare-NNN.")
+    ] = None,
+) -> None:
+    """Say which run is better on the same test photos, if any."""
+    from fieldmark import workflow
+
+    with closing(choose_progress(sys.stderr)) as progress:
+        comparison = workflow.compare(runs, out=out, progress=progress, command=_command())
+    _echo(terminal_compare.comparison(comparison))
+
+
+@app.command()
 def predict(
     run: RunPath,
     paths: Annotated[
@@ -248,6 +266,33 @@ def predict(
         _tell(f"{counted(len(predictions), 'prediction')} written to {output}")
     else:
         _echo(text)
+
+
+@app.command()
+def explain(
+    run: RunPath,
+    paths: Annotated[
+        list[Path], typer.Argument(metavar="PATH", help="Photos, or folders of photos.")
+    ],
+    true_class: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CLASS",
+            help="What the photos show; default: their folder, where it is named like a class.",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where to write; default: runs/explain-NNN.")
+    ] = None,
+) -> None:
+    """Draw what a run looks at on photos, and photos like them."""
+    from fieldmark import workflow
+
+    with closing(choose_progress(sys.stderr)) as progress:
+        explanation = workflow.explain(
+            run, paths, true_class=true_class, out=out, progress=progress, command=_command()
+        )
+    _echo(terminal_explain.explanation(explanation))
 
 
 @app.command()

@@ -44,6 +44,7 @@ def predict_folder(
         labels_N=np.array([index[labels[path]] for path in store.paths], dtype=np.int64),
         classes=classifier.classes,
         logits_NC=logits_NC,
+        temperature=classifier.temperature,
     )
     return predictions, catalog
 

@@ -5,10 +5,10 @@ Not covered: what each stage does (`collect`, `stages`, `auditing`, `what_if`, `
 """
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from fieldmark import auditing, records, stages, what_if
+from fieldmark import auditing, more_photos, records, stages, what_if
 from fieldmark.audit.findings import write_findings
 from fieldmark.base.files import write_json
 from fieldmark.base.progress import Progress
@@ -19,12 +19,15 @@ from fieldmark.data.split_table import TEST, TRAIN
 from fieldmark.data.splits import write_splits
 from fieldmark.data.trainable import require_trainable
 from fieldmark.evaluation.comparisons import write_comparisons
+from fieldmark.evaluation.decision import DecisionRule, fit_decision
 from fieldmark.evaluation.evaluation import evaluate
+from fieldmark.evaluation.learning_curve_document import write_learning_curve
 from fieldmark.evaluation.predictions import write_predictions
 from fieldmark.models.bundle import save_bundle
 from fieldmark.models.classifier import Classifier
 from fieldmark.orienting import Oriented, orient
 from fieldmark.planning import Plan
+from fieldmark.report.card import write_card
 from fieldmark.report.render import write_report
 from fieldmark.resuming import check_photos
 from fieldmark.stages import Embedded
@@ -62,7 +65,9 @@ def train(
     records.describe(record, plan=plan, collected=collected, progress=progress)
     embedded = steps.audit(collected, oriented)
     outcome = steps.train(classifier, collected, embedded, plan=plan)
-    steps.evaluate(outcome, collected, embedded, plan=plan)
+    decision = steps.evaluate(outcome, collected, embedded, plan=plan)
+    classifier = replace(classifier, decision=decision)
+    steps.look_ahead(outcome, collected, embedded, plan=plan)
     with record.stage("bundle"):
         digest = collected.catalog.digest
         save_bundle(classifier, record.folder.model_dir, data_digest=digest)
@@ -167,14 +172,20 @@ class _Steps:
 
     def evaluate(
         self, outcome: Outcome, collected: Collected, embedded: Embedded | None, *, plan: Plan
-    ) -> None:
-        """Save the predictions, the numbers on the test photos, and what they are compared with."""
+    ) -> DecisionRule:
+        """Save the predictions, the numbers on the test photos, and what they are compared with.
+
+        Return the rule by which the classifier decides, fitted on the validation photos.
+        """
         folder = self.record.folder
         with self.record.stage("evaluation"):
             classes = collected.catalog.classes
             predictions = records.predictions_of(outcome, collected, classes=classes)
+            groups = collected.splits.groups()
+            decision = fit_decision(predictions, config=plan.recipe.abstain, groups=groups)
+            predictions = replace(predictions, temperature=decision.temperature)
             write_predictions(folder.predictions_csv, predictions)
-            evaluation = evaluate(predictions.of_split(TEST))
+            evaluation = evaluate(predictions.of_split(TEST), groups=groups, decision=decision)
             write_json(folder.evaluation_json, evaluation.to_json())
         with self.record.stage("comparisons"):
             comparisons = what_if.compare(
@@ -186,6 +197,22 @@ class _Steps:
                 l2=outcome.probe.chosen.l2 if outcome.probe else None,
             )
             write_comparisons(folder.path, comparisons)
+        return decision
+
+    def look_ahead(
+        self, outcome: Outcome, collected: Collected, embedded: Embedded | None, *, plan: Plan
+    ) -> None:
+        """Save what more photos would bring, where that can be measured."""
+        with self.record.stage("learning curve"):
+            curve = more_photos.measure(
+                collected,
+                embedded,
+                l2=outcome.probe.chosen.l2 if outcome.probe else what_if.DEFAULT_L2,
+                seed=plan.recipe.split.seed,
+                is_probe=plan.recipe.train.strategy == "probe",
+            )
+            if curve is not None:
+                write_learning_curve(self.record.folder.path, curve)
 
     def report(self) -> None:
         """Close the record, which the report quotes, and write the page."""
@@ -194,6 +221,7 @@ class _Steps:
             self.progress.start("Report", total=1, unit="page")
             self.record.status = "finished"
             self.record.save()
+            write_card(folder.path)
             write_report(folder.path)
             end_live(folder)
             # Nothing is left to go on with, and they are larger than all the rest.

@@ -21,6 +21,7 @@ from fieldmark.base.errors import RecipeError, nearest_spelling
 from fieldmark.data.augment import AugmentConfig
 from fieldmark.data.preprocess import DataConfig
 from fieldmark.data.splits import SplitConfig
+from fieldmark.evaluation.abstention import AbstainConfig
 from fieldmark.models.backbones import ModelConfig
 from fieldmark.training.config import TrainConfig
 from fieldmark.training.optim import OptimConfig
@@ -43,6 +44,7 @@ class Recipe:
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     audit: AuditConfig = field(default_factory=AuditConfig)
+    abstain: AbstainConfig = field(default_factory=AbstainConfig)
 
 
 def load_recipe(name_or_path: str) -> Recipe:

@@ -41,16 +41,27 @@ class Run:
         Raises:
             RunError: this is a bundle without its run, or the file is missing.
         """
-        from fieldmark.evaluation.evaluation import evaluate
+        from fieldmark.data.split_table import read_splits
+        from fieldmark.evaluation.evaluation import evaluate, read_evaluation
 
-        return evaluate(self.predictions.of_split("test"))
+        folder = self._folder()
+        saved = read_evaluation(folder.evaluation_json)
+        return evaluate(
+            self.predictions.of_split("test"),
+            groups=read_splits(folder.splits_csv).groups(),
+            decision=saved.decision if saved else None,
+        )
 
     @property
     def predictions(self) -> "Predictions":
-        """The logits of every photo of the run."""
+        """The logits of every photo of the run, with the temperature that belongs to them."""
+        from fieldmark.evaluation.evaluation import read_evaluation
         from fieldmark.evaluation.predictions import read_predictions
 
-        return read_predictions(self._folder().predictions_csv)
+        folder = self._folder()
+        saved = read_evaluation(folder.evaluation_json)
+        temperature = saved.decision.temperature if saved else 1.0
+        return read_predictions(folder.predictions_csv, temperature=temperature)
 
     @property
     def audit(self) -> "Audit | None":

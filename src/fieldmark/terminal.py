@@ -21,12 +21,16 @@ from fieldmark.terminal_audit import found
 if TYPE_CHECKING:
     from fieldmark.evaluation.evaluation import Averages, Evaluation
     from fieldmark.evaluation.intervals import Estimate
+    from fieldmark.layer_summary import Summary
     from fieldmark.models.prediction import Prediction
     from fieldmark.run import Run
-    from fieldmark.workflow import Summary
 
 FORMATS = ("table", "csv", "jsonl")
 PAIRS_SHOWN = 3
+DOUBTS_SHOWN = 3
+SET_SEPARATOR = "|"
+"""Between the classes of a set in a cell of CSV; no folder can have it in its name on Windows, and
+hardly any has it elsewhere."""
 REFERENCE = "reference"
 """The recipe whose runs end with a line in the manner of Keras."""
 KERAS_TOP_K = 5
@@ -90,6 +94,8 @@ def evaluation(evaluation: "Evaluation") -> str:
     for name, estimate in _overall(evaluation):
         add_row(overall, name, *_value_and_interval(estimate))
     add_row(overall, "Loss", *_plain_value_and_interval(evaluation.loss))
+    error = evaluation.calibration.ece_after
+    add_row(overall, "Calibration error", *_plain_value_and_interval(error))
     classes = new_table("Class", "Photos", "Precision %", "Recall %", "F1 %")
     for name, metrics in evaluation.per_class.items():
         scores = (metrics.precision, metrics.recall, metrics.f1)
@@ -159,6 +165,11 @@ def _overall(evaluation: "Evaluation") -> "list[tuple[str, Estimate]]":
         rows += [(f"{name}, macro", average.macro), (f"{name}, micro", average.micro)]
     rows.append(("Precision over 0.5", evaluation.thresholded_precision))
     rows.append(("Recall over 0.5", evaluation.thresholded_recall))
+    given, sets = evaluation.abstention, evaluation.conformal
+    if given.answered and given.accuracy:
+        rows += [("Answered", given.answered), ("Accuracy of these", given.accuracy)]
+    if sets.seen and sets.single:
+        rows += [("Right class in the set", sets.seen), ("Sets of one class", sets.single)]
     return rows
 
 
@@ -217,14 +228,25 @@ def _plain_value_and_interval(estimate: "Estimate") -> tuple[str, str]:
 
 def _prediction_table(rows: "Sequence[Prediction]") -> str:
     width = max((len(row.ranking) for row in rows), default=1)
-    table = new_table("Photo", *(f"{place}." for place in range(1, width + 1)), right=())
+    places = [f"{place}." for place in range(1, width + 1)]
+    has_doubts = any(row.doubt for row in rows)
+    table = new_table("Photo", *places, *(["Doubt"] if has_doubts else []), right=())
     for row in rows:
         if row.error is not None:
             add_row(table, row.path, row.error)
         else:
-            cells = (f"{name} {100 * share:.1f} %" for name, share in row.ranking)
-            add_row(table, row.path, *cells)
+            cells = [f"{name} {100 * share:.1f} %" for name, share in row.ranking]
+            missing = [""] * (width - len(cells))
+            add_row(table, row.path, *cells, *([*missing, _doubt(row)] if row.doubt else []))
     return drawn(table)
+
+
+def _doubt(row: "Prediction") -> str:
+    """Return "not sure: cat, dog or fox", no more than `DOUBTS_SHOWN` by name."""
+    names, more = list(row.doubt[:DOUBTS_SHOWN]), len(row.doubt) - DOUBTS_SHOWN
+    if more > 0:
+        names.append(counted(more, "other"))
+    return f"not sure: {', '.join(names[:-1])} or {names[-1]}"
 
 
 def _prediction_csv(rows: "Sequence[Prediction]") -> str:
@@ -233,11 +255,13 @@ def _prediction_csv(rows: "Sequence[Prediction]") -> str:
     writer = csv.writer(buffer, lineterminator="\n")
     ranks = range(1, width + 1)
     columns = [column for rank in ranks for column in (f"class_{rank}", f"confidence_{rank}")]
-    writer.writerow(["path", *columns, "error"])
+    writer.writerow(["path", *columns, "set", "abstained", "error"])
     for row in rows:
         cells: list[object] = [cell for pair in row.ranking for cell in pair]
         missing = [""] * (2 * width - len(cells))
-        writer.writerow([row.path, *cells, *missing, row.error or ""])
+        abstained = {True: "true", False: "false", None: ""}[row.is_withheld]
+        verdict = [SET_SEPARATOR.join(row.candidates or ()), abstained]
+        writer.writerow([row.path, *cells, *missing, *verdict, row.error or ""])
     return buffer.getvalue()
 
 
@@ -245,8 +269,14 @@ def _prediction_jsonl(rows: "Sequence[Prediction]") -> str:
     lines = []
     for row in rows:
         top = [{"class": name, "confidence": share} for name, share in row.ranking]
-        values = {"path": row.path, "predicted": row.label, "confidence": row.confidence}
-        lines.append(
-            json.dumps({**values, "top": top, "error": row.error}, ensure_ascii=False) + "\n"
-        )
+        values = {
+            "path": row.path,
+            "predicted": row.label,
+            "confidence": row.confidence,
+            "top": top,
+            "set": None if row.candidates is None else list(row.candidates),
+            "abstained": row.is_withheld,
+            "error": row.error,
+        }
+        lines.append(json.dumps(values, ensure_ascii=False) + "\n")
     return "".join(lines)

@@ -5,8 +5,7 @@ The command line and `import fieldmark` both come through here. Heavy imports ha
 verb that needs them.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,22 +29,17 @@ from fieldmark.base.run_record import recorded_call
 from fieldmark.run import Run, find_photos, load
 
 if TYPE_CHECKING:
+    from fieldmark.comparing import Comparison
     from fieldmark.evaluation.evaluation import Evaluation
+    from fieldmark.explaining import Explanation
     from fieldmark.exploring import Exploration
     from fieldmark.fetching import Fetched
-    from fieldmark.models.layers import Layer, Totals
+    from fieldmark.layer_summary import Summary
     from fieldmark.models.prediction import Prediction
 
 DIGITS_FOLDER = "digits"
 SHOWN_FROM = 100
 """Fewer photos than this are named before a bar could be read."""
-HEAD = "head"
-"""The name of the head's layer in a layer table."""
-NUM_CLASSES = 10
-"""Of a summary, where nothing says how many there are."""
-NUM_CLASSES_OF = {"reference": 8}
-"""Of recipes that belong to certain photos: that of the study has its 8 classes, so that its table
-of parameters comes out without a flag. The photos themselves may have any number."""
 
 
 def train(
@@ -215,10 +209,9 @@ def evaluate(
     root, path = photos_folder(photos), Path(out).expanduser() if out else None
     if path:
         require_place(path, photos=root)
-    predictions, catalog = predict_folder(
-        loaded.classifier, root, progress=progress or SilentProgress()
-    )
-    evaluation = evaluate_predictions(predictions)
+    classifier = loaded.classifier
+    predictions, catalog = predict_folder(classifier, root, progress=progress or SilentProgress())
+    evaluation = evaluate_predictions(predictions, decision=classifier.decision)
     if path:
         from fieldmark.data.catalog import write_catalog
 
@@ -227,6 +220,23 @@ def evaluate(
         write_predictions(folder.predictions_csv, predictions)
         write_json(folder.evaluation_json, evaluation.to_json())
     return evaluation
+
+
+def compare(
+    runs: Sequence[str | Path | Run],
+    *,
+    out: str | Path | None = None,
+    progress: Progress | None = None,
+    command: str | None = None,
+) -> "Comparison":
+    """Say which of several runs is better on the same test photos; see `comparing.compare`.
+
+    Raises:
+        FieldmarkError: a run cannot be read, their test photos differ, or `out` cannot be used.
+    """
+    from fieldmark import comparing
+
+    return comparing.compare(runs, out=out, progress=progress, command=command)
 
 
 def predict(
@@ -262,24 +272,25 @@ def predict(
     return predictions, left_out
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Summary:
-    """The layer table of a recipe's network."""
+def explain(
+    run: str | Path | Run,
+    paths: Sequence[str | Path],
+    *,
+    out: str | Path | None = None,
+    true_class: str | None = None,
+    progress: Progress | None = None,
+    command: str | None = None,
+) -> "Explanation":
+    """Draw what a run looks at on photos; see `explaining.explain`.
 
-    backbone: str
-    size_px: int
-    num_classes: int
-    layers: "Sequence[Layer]"
+    Raises:
+        FieldmarkError: the run or the photos cannot be read, or `out` cannot be used.
+    """
+    from fieldmark import explaining
 
-    @property
-    def totals(self) -> "Mapping[str, Totals]":
-        """The sums over the "backbone", over the "head", and over "both"."""
-        from fieldmark.models.layers import totals
-
-        head = [layer for layer in self.layers if layer.name == HEAD]
-        backbone = [layer for layer in self.layers if layer.name != HEAD]
-        parts = {"backbone": backbone, "head": head, "both": self.layers}
-        return {name: totals(layers) for name, layers in parts.items()}
+    return explaining.explain(
+        run, paths, out=out, true_class=true_class, progress=progress, command=command
+    )
 
 
 def summary(
@@ -289,7 +300,7 @@ def summary(
     size_px: int | None = None,
     num_classes: int | None = None,
     overrides: Sequence[str] = (),
-) -> Summary:
+) -> "Summary":
     """Return the layers of the network that a recipe would train, without any weights.
 
     Args:
@@ -303,21 +314,14 @@ def summary(
     Raises:
         RecipeError: the recipe or the backbone is not known.
     """
-    from fieldmark.models.layers import layer_table
-    from fieldmark.planning import freeze, layout
+    from fieldmark.layer_summary import summarise
 
-    if num_classes is None:
-        num_classes = NUM_CLASSES_OF.get(recipe, NUM_CLASSES)
-    size = [f"data.size_px={size_px}"] if size_px else []
-    asked = recipe_asked(recipe, backbone=backbone, overrides=[*size, *overrides])
-    classifier = layout(asked, classes=tuple(str(index) for index in range(num_classes)))
-    freeze(classifier, asked.train)
-    layers = layer_table(classifier.network, size_px=classifier.preprocess.size_px)
-    return Summary(
-        backbone=classifier.architecture.backbone,
-        size_px=classifier.preprocess.size_px,
+    return summarise(
+        recipe,
+        backbone=backbone,
+        size_px=size_px,
         num_classes=num_classes,
-        layers=layers,
+        overrides=overrides,
     )
 
 

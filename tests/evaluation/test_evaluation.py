@@ -1,7 +1,9 @@
 import json
 import math
 import time
+from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,9 +13,16 @@ from numpy.typing import ArrayLike
 from sklearn import metrics as peer
 
 from fieldmark.base.errors import EvaluationError, RunError
-from fieldmark.evaluation.evaluation import CalibrationBin, ConfusedPair, Evaluation, evaluate
+from fieldmark.evaluation.decision import DecisionRule
+from fieldmark.evaluation.evaluation import (
+    ConfusedPair,
+    Evaluation,
+    evaluate,
+    read_evaluation,
+)
 from fieldmark.evaluation.intervals import Estimate, format_percent, wilson_interval
 from fieldmark.evaluation.predictions import Predictions
+from fieldmark.evaluation.reliability import CalibrationBin
 
 
 def predictions_of(
@@ -130,9 +139,13 @@ def test_calibration_lists_fifteen_bins_and_leaves_empty_ones_open(by_hand: Eval
     assert by_hand.calibration.ece_before.value == pytest.approx(expected)
 
 
-def test_calibration_is_not_fitted_yet(by_hand: Evaluation) -> None:
-    assert by_hand.calibration.temperature == 1.0
+def test_without_a_rule_nothing_is_scaled_withheld_or_in_doubt(by_hand: Evaluation) -> None:
+    assert by_hand.decision == DecisionRule()
     assert by_hand.calibration.ece_after == by_hand.calibration.ece_before
+    assert by_hand.calibration.loss_before == by_hand.loss
+    assert by_hand.calibration.bins_before == by_hand.calibration.bins
+    assert by_hand.abstention.answered is None
+    assert by_hand.conformal.seen is None
 
 
 def test_micro_averages_are_the_accuracy(by_hand: Evaluation) -> None:
@@ -284,8 +297,10 @@ def test_json_has_the_documented_shape(by_hand: Evaluation) -> None:
         "confusion",
         "most_confused",
         "calibration",
+        "abstention",
+        "conformal",
     ]
-    assert content["schema_version"] == 1
+    assert content["schema_version"] == 2
     assert set(content["accuracy"]) == {"value", "low", "high"}
     assert list(content["top_k"]) == ["1", "2", "3", "5"]
     assert set(content["precision"]) == {"macro", "micro"}
@@ -296,13 +311,30 @@ def test_json_has_the_documented_shape(by_hand: Evaluation) -> None:
 
 
 def test_a_newer_schema_is_refused_with_what_to_do(by_hand: Evaluation) -> None:
-    with pytest.raises(RunError, match=r"schema_version 2 is newer than 1.*upgrade Fieldmark"):
-        Evaluation.from_json(by_hand.to_json() | {"schema_version": 2})
+    with pytest.raises(RunError, match=r"schema version 3; .* up to 2. Install a newer Fieldmark"):
+        Evaluation.from_json(by_hand.to_json() | {"schema_version": 3})
 
 
-@pytest.mark.parametrize("version", [None, "1", 0])
+def test_schema_1_in_which_nothing_was_fitted_is_read(by_hand: Evaluation, tmp_path: Path) -> None:
+    content = by_hand.to_json() | {"schema_version": 1}
+    del content["abstention"], content["conformal"]
+    for key in ("reason", "loss_before", "bins_before"):
+        del content["calibration"][key]
+    (tmp_path / "evaluation.json").write_text(json.dumps(content))
+    old = read_evaluation(tmp_path / "evaluation.json")
+    assert old is not None
+    assert old.decision == DecisionRule()
+    assert replace(old, abstention=by_hand.abstention) == by_hand
+    assert old.abstention.curve == ()
+
+
+def test_a_run_without_the_file_has_no_saved_evaluation(tmp_path: Path) -> None:
+    assert read_evaluation(tmp_path / "evaluation.json") is None
+
+
+@pytest.mark.parametrize("version", [None, "1"])
 def test_a_schema_version_that_is_none_is_refused(by_hand: Evaluation, version: object) -> None:
-    with pytest.raises(RunError, match="schema_version must be 1 or more, met"):
+    with pytest.raises(RunError, match="has no schema_version"):
         Evaluation.from_json(by_hand.to_json() | {"schema_version": version})
 
 

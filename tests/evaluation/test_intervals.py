@@ -13,6 +13,7 @@ from fieldmark.evaluation.intervals import (
     Statistics,
     bootstrap,
     format_percent,
+    group_indices,
     wilson_interval,
 )
 
@@ -171,3 +172,76 @@ def test_bootstrap_refuses_no_images_and_no_resamples(num_images: int, num_resam
             generator=np.random.default_rng(0),
             num_resamples=num_resamples,
         )
+
+
+def test_whole_groups_are_drawn_as_many_as_there_are() -> None:
+    groups_N = np.array([7, 3, 7, 3, 3, 9])
+    rows: list[list[int]] = []
+
+    def record(indices_BN: NDArray[np.int64]) -> NDArray[np.float64]:
+        rows.extend(indices_BN.tolist())
+        return np.zeros((len(indices_BN), 1))
+
+    bootstrap(
+        record,
+        num_images=6,
+        generator=np.random.default_rng(0),
+        num_resamples=200,
+        groups_N=groups_N,
+    )
+    assert rows[0] == [0, 1, 2, 3, 4, 5]
+    members = {7: [0, 2], 3: [1, 3, 4], 9: [5]}
+    for row in rows[1:]:
+        times = {name: [row.count(place) for place in places] for name, places in members.items()}
+        assert all(len(set(counts)) == 1 for counts in times.values())
+        assert sum(counts[0] for counts in times.values()) == 3
+    assert {len(row) for row in rows[1:]} == {3, 4, 5, 6, 7, 8, 9}
+
+
+def test_the_clustered_interval_of_a_mean_is_that_of_a_plain_loop() -> None:
+    source = np.random.default_rng(2)
+    values_N, groups_N = source.normal(size=40), source.integers(12, size=40)
+    names = np.unique(groups_N)
+    generator, means = np.random.default_rng(5), []
+    for _ in range(300):
+        drawn = generator.integers(len(names), size=len(names))
+        means.append(np.concatenate([values_N[groups_N == names[one]] for one in drawn]).mean())
+    (estimate,) = bootstrap(
+        mean_of(values_N),
+        num_images=40,
+        generator=np.random.default_rng(5),
+        num_resamples=300,
+        groups_N=groups_N,
+    )
+    assert estimate.value == values_N.mean()
+    assert (estimate.low, estimate.high) == pytest.approx(tuple(np.quantile(means, [0.025, 0.975])))
+
+
+@pytest.mark.parametrize("groups", [np.zeros(30, dtype=np.int64), np.arange(30)[::-1]])
+def test_a_single_group_or_one_an_image_leaves_images_to_be_drawn(
+    groups: NDArray[np.int64],
+) -> None:
+    values_N = np.random.default_rng(1).normal(size=30)
+    plain, grouped = (
+        bootstrap(mean_of(values_N), num_images=30, generator=np.random.default_rng(0), groups_N=of)
+        for of in (None, groups)
+    )
+    assert grouped == plain
+    assert plain[0].low < plain[0].high
+
+
+def test_a_group_for_each_image_is_needed() -> None:
+    with pytest.raises(ValueError, match="5 images need as many groups, met 4"):
+        bootstrap(
+            mean_of(np.ones(5)),
+            num_images=5,
+            generator=np.random.default_rng(0),
+            groups_N=np.zeros(4, dtype=np.int64),
+        )
+
+
+def test_images_of_no_group_stand_alone_even_where_one_is_named_like_a_group() -> None:
+    found = group_indices(["a", "b", "c", "d", "x"], {"a": "x", "b": "", "c": "x"})
+    assert found is not None
+    assert found.tolist() == [0, 1, 0, 2, 3]
+    assert group_indices(["a"], None) is None

@@ -35,6 +35,38 @@ def assert_same(first: Predictions, second: Predictions) -> None:
         np.testing.assert_array_equal(getattr(first, name), getattr(second, name), strict=True)
 
 
+def test_a_temperature_divides_the_logits_and_leaves_the_answers() -> None:
+    cool = make(temperature=0.5)
+    np.testing.assert_allclose(
+        cool.probabilities_NC[0], [np.e**4 / (np.e**4 + 1), 1 / (np.e**4 + 1)]
+    )
+    np.testing.assert_array_equal(cool.predicted_N, make().predicted_N)
+    np.testing.assert_array_equal(cool.logits_NC, make().logits_NC)
+    assert cool.of_split("test").temperature == 0.5
+    assert cool.take(np.array([False, True, False])).temperature == 0.5
+
+
+@pytest.mark.parametrize("temperature", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_temperature_must_be_over_zero(temperature: float) -> None:
+    with pytest.raises(EvaluationError, match="the temperature must be over 0"):
+        make(temperature=temperature)
+
+
+def test_the_table_has_calibrated_confidence_beside_logits_as_they_were(tmp_path: Path) -> None:
+    path, cool = tmp_path / "predictions.csv", make(temperature=0.5)
+    write_predictions(path, cool)
+    with path.open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [float(row["confidence"]) for row in rows] == cool.confidence_N.tolist()
+    assert float(rows[0]["logit:a"]) == 2.0
+    assert_same(read_predictions(path), make())
+    assert read_predictions(path, temperature=0.5).temperature == 0.5
+
+
+def test_taking_no_image_leaves_an_empty_table() -> None:
+    assert make().take(np.zeros(3, dtype=np.bool_)).num_images == 0
+
+
 # Surrogates are no characters; the rest of Unicode may stand in a file name or a class.
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 awkward = st.sampled_from(

@@ -5,6 +5,7 @@ import json
 import pickle
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from fieldmark.base.errors import BundleError
 from fieldmark.data.preprocess import Preprocess
+from fieldmark.evaluation.decision import DecisionRule
 from fieldmark.models.bundle import load_bundle, save_bundle
 from fieldmark.models.classifier import Classifier
 from fieldmark.models.inference import Predictor
@@ -107,13 +109,14 @@ def test_a_network_in_training_mode_is_kept_with_its_statistics(
 def test_the_files_are_those_of_the_format(bundle: Path) -> None:
     assert {file.name for file in bundle.iterdir()} == set(FILES)
     content = json.loads((bundle / "model.json").read_text("utf-8"))
-    assert content["schema_version"] == 2
+    assert content["schema_version"] == 3
+    assert content["temperature"] == 1.0
     assert content["classes"] == ["cat", "dog", "owl"]
     assert content["data_digest"] == "d" * 64
     assert content["architecture"]["head"] == {"kind": "linear", "num_features": 16}
     assert content["architecture"]["views"] == 1
     manifest = json.loads((bundle / "MANIFEST.json").read_text("utf-8"))
-    assert manifest["schema_version"] == 2
+    assert manifest["schema_version"] == 3
     for name in FILES[:2]:
         assert manifest["sha256"][name] == hashlib.sha256((bundle / name).read_bytes()).hexdigest()
 
@@ -208,10 +211,58 @@ def test_a_malformed_manifest_is_refused(manifest: bytes, bundle: Path) -> None:
 
 @pytest.mark.parametrize("name", ["model.json", "MANIFEST.json"])
 def test_a_newer_schema_is_refused_with_the_remedy(name: str, bundle: Path) -> None:
-    rewrite(bundle, name, lambda content: content.update(schema_version=3))
+    rewrite(bundle, name, lambda content: content.update(schema_version=4))
     message = refusal(bundle)
-    assert f"{bundle / name} has schema version 3" in message
+    assert f"{bundle / name} has schema version 4" in message
     assert "Install a newer Fieldmark" in message
+
+
+RULE = DecisionRule(
+    temperature=1.7,
+    temperature_reason="Fitted.",
+    target_accuracy=0.99,
+    abstain_below=0.8123456789012345,
+    abstain_reason="Found.",
+    coverage=0.95,
+    set_threshold=0.1 + 0.2,
+    set_reason="Found, too.",
+)
+
+
+def test_the_rule_by_which_it_decides_goes_with_the_bundle(
+    make_classifier: MakeClassifier, tmp_path: Path
+) -> None:
+    classifier = replace(make_classifier(), decision=RULE)
+    save_bundle(classifier, tmp_path, data_digest="")
+    assert json.loads((tmp_path / "model.json").read_text("utf-8"))["temperature"] == 1.7
+    loaded = load_bundle(tmp_path)
+    assert loaded.decision == RULE
+    assert loaded.temperature == 1.7
+
+
+def test_a_bundle_of_schema_2_decides_by_a_plain_softmax(bundle: Path) -> None:
+    rewrite(bundle, "model.json", lambda content: content.pop("decision"))
+    rewrite(bundle, "model.json", lambda content: content.update(schema_version=2))
+    rewrite(bundle, "MANIFEST.json", lambda content: content.update(schema_version=2))
+    assert load_bundle(bundle).decision == DecisionRule()
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda content: content.update(temperature=0.0), "temperature must be over 0"),
+        (lambda content: content.update(temperature="1"), "expected float"),
+        (lambda content: content.pop("temperature"), "malformed: KeyError"),
+        (lambda content: content["decision"].pop("coverage"), "there is no coverage"),
+        (lambda content: content["decision"].update(set_threshold=3.0), "between 0 and 1, met 3.0"),
+        (lambda content: content.update(decision=[]), "malformed"),
+    ],
+)
+def test_a_rule_that_makes_no_sense_is_refused(
+    change: Callable[[dict[str, Any]], object], reason: str, bundle: Path
+) -> None:
+    rewrite(bundle, "model.json", change)
+    assert reason in refusal(bundle)
 
 
 def test_a_bundle_of_schema_1_has_one_view_and_the_same_logits(

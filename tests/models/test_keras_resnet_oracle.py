@@ -1,6 +1,8 @@
 """Keras' ResNets held against Keras itself: layer by layer, number by number, step by step."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from fieldmark.models.backbones import create_extractor
+from fieldmark.models.keras_files import read_keras_file
 from fieldmark.models.keras_resnet import KerasBatchNorm
 from fieldmark.models.keras_weights import KERAS_SUFFIXES, load_keras_into
 from fieldmark.models.layers import layer_table
@@ -22,7 +25,7 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
 )
 
-SIZE_PX, NUM_CLASSES, BATCH = 50, 8, 3
+SIZE_PX, NUM_CLASSES, BATCH = 50, 8, 2
 TORCH_NAMES = {"kernel": "weight", "bias": "bias", "gamma": "weight", "beta": "bias"}
 
 # Legend for shape suffixes: N photos, C classes, F features.
@@ -36,7 +39,7 @@ def saved(model: Any, path: Path) -> Path:
 def loaded(path: Path) -> nn.Module:
     extractor = create_extractor("keras_resnet50", args={}, stages=0, power=1, flatten=True, seed=3)
     file = weights_file(path, suffixes=KERAS_SUFFIXES)
-    load_keras_into(extractor.backbone, file=file, backbone="keras_resnet50")
+    load_keras_into(extractor.backbone, file=file, backbone="keras_resnet50", read=read_keras_file)
     return extractor
 
 
@@ -60,56 +63,83 @@ def channels_first(images_NHWC: Any) -> Tensor:
 
 
 def keras_model(keras: Any) -> tuple[Any, Any, NDArray[Any]]:
-    """Return Keras' backbone, the same with flatten and a dense layer, and that one's kernel."""
+    """Return Keras' backbone, the same with flatten and a dense layer, and that one's kernel.
+
+    Kernels are as Keras draws them; biases and normalisations, which would be zeros and ones, have
+    values of their own.
+    """
     keras.utils.set_random_seed(1)
     backbone = keras.applications.ResNet50(
         weights=None, include_top=False, input_shape=(SIZE_PX, SIZE_PX, 3)
     )
     dense = keras.layers.Dense(NUM_CLASSES)
     model = keras.Model(backbone.input, dense(keras.layers.Flatten()(backbone.output)))
+    generator = np.random.default_rng(2)
+    ranges = {
+        "bias": (-0.1, 0.1),
+        "gamma": (0.5, 1.5),
+        "beta": (-0.5, 0.5),
+        "moving_mean": (-0.5, 0.5),
+        "moving_variance": (0.5, 2.0),
+    }
+    for variable in backbone.weights:
+        if ends := ranges.get(variable.path.rpartition("/")[2]):
+            variable.assign(generator.uniform(*ends, variable.shape))
     # Files are read as float32, so that is what the weights are in float64, too.
     model.set_weights([value.astype(np.float32) for value in model.get_weights()])
     return backbone, model, dense.get_weights()[0]
 
 
-def randomise(keras: Any, backbone: Any) -> None:
-    """Give biases and normalisations values of their own; fresh ones are zeros and ones."""
-    generator = np.random.default_rng(2)
-    for layer in backbone.layers:
-        if isinstance(layer, keras.layers.BatchNormalization):
-            width = layer.gamma.shape[0]
-            low_high = ((0.5, 1.5), (-0.5, 0.5), (-0.5, 0.5), (0.5, 2.0))
-            layer.set_weights([generator.uniform(*ends, width) for ends in low_high])
-        elif isinstance(layer, keras.layers.Conv2D):
-            kernel, bias = layer.get_weights()
-            layer.set_weights([kernel, generator.normal(0, 0.1, bias.shape)])
-
-
 @pytest.fixture(scope="module")
 def random_model(keras: Any) -> tuple[Any, Any, NDArray[Any]]:
-    """Keras' network with random weights and statistics, as `keras_model` gives it."""
-    backbone, model, kernel = keras_model(keras)
-    randomise(keras, backbone)
-    return backbone, model, kernel
+    """Keras' network in float32, as `keras_model` gives it."""
+    return keras_model(keras)
 
 
-@pytest.fixture
-def in_float64(keras: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+@contextmanager
+def in_float64(keras: Any) -> Iterator[None]:
     """Let Keras compute in float64 throughout.
 
     In float32 two ways to sum the same numbers grow apart by percents within some steps of such
-    a deep network, whose batches normalise four numbers a channel in the last stage. In float64
+    a deep network, whose last stage normalises by eight numbers a channel here. In float64
     that noise is gone, and what is left are real differences.
     """
     from keras.src.backend.common import dtypes
 
-    # On torch, Keras' normalisations go down to float32 by this table, whatever is asked for.
-    monkeypatch.setitem(dtypes.BIT64_TO_BIT32_DTYPE, "float64", "float64")
-    keras.config.set_floatx("float64")
-    keras.config.set_dtype_policy("float64")
-    yield
-    keras.config.set_floatx("float32")
-    keras.config.set_dtype_policy("float32")
+    with pytest.MonkeyPatch.context() as patch:
+        # On torch, Keras' normalisations go down to float32 by this table, whatever is asked for.
+        patch.setitem(dtypes.BIT64_TO_BIT32_DTYPE, "float64", "float64")
+        keras.config.set_floatx("float64")
+        keras.config.set_dtype_policy("float64")
+        yield
+        keras.config.set_floatx("float32")
+        keras.config.set_dtype_policy("float32")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pair:
+    """Keras' backbone, the same with a head, and the file that it was saved to at the start."""
+
+    backbone: Any
+    model: Any
+    kernel_FC: NDArray[Any]
+    weights: list[NDArray[Any]]
+    file: Path
+
+    def at_the_start(self) -> nn.Sequential:
+        """Put Keras' network back to its start, and return ours at the same one."""
+        self.model.set_weights(self.weights)
+        return with_head(loaded(self.file).double(), self.kernel_FC)
+
+
+@pytest.fixture(scope="module")
+def pair(keras: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+    """Keras' network in float64, and the weights from which both start."""
+    with in_float64(keras):
+        backbone, model, kernel_FC = keras_model(keras)
+        file = saved(backbone, tmp_path_factory.mktemp("start") / "start.weights.h5")
+        weights = model.get_weights()
+        yield Pair(backbone=backbone, model=model, kernel_FC=kernel_FC, weights=weights, file=file)
 
 
 @pytest.mark.parametrize(
@@ -154,13 +184,9 @@ def test_logits_of_saved_weights_are_those_of_keras(
     np.testing.assert_allclose(found_NC, expected_NC, atol=1e-4, rtol=0)
 
 
-@pytest.mark.usefixtures("in_float64")
-def test_gradients_of_all_weights_are_those_of_keras(keras: Any, tmp_path: Path) -> None:
+def test_gradients_of_all_weights_are_those_of_keras(pair: Pair, keras: Any) -> None:
     """With statistics as they are and with those of the batch, each within 1e-6 of its length."""
-    backbone, model, kernel_FC = keras_model(keras)
-    randomise(keras, backbone)
-    backbone.set_weights([value.astype(np.float32) for value in backbone.get_weights()])
-    network = with_head(loaded(saved(backbone, tmp_path / "r.weights.h5")).double(), kernel_FC)
+    backbone, model, network = pair.backbone, pair.model, pair.at_the_start()
     images_NHWC, labels_N = photos(np.random.default_rng(0))
     loss_of = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     parameters = dict(network[0].get_submodule("backbone").named_parameters())
@@ -186,12 +212,10 @@ def test_gradients_of_all_weights_are_those_of_keras(keras: Any, tmp_path: Path)
             assert np.linalg.norm(ours - theirs) <= 1e-6 * np.linalg.norm(theirs) + smallest, path
 
 
-@pytest.mark.usefixtures("in_float64")
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
-def test_training_goes_the_way_that_keras_goes(optimizer: str, keras: Any, tmp_path: Path) -> None:
-    """The loss of each step and the statistics at the end, from Keras' fresh weights."""
-    backbone, model, kernel_FC = keras_model(keras)
-    network = with_head(loaded(saved(backbone, tmp_path / "i.weights.h5")).double(), kernel_FC)
+def test_training_goes_the_way_that_keras_goes(optimizer: str, pair: Pair, keras: Any) -> None:
+    """The loss of each step and the statistics at the end, from the same weights and batches."""
+    backbone, model, network = pair.backbone, pair.model, pair.at_the_start()
     in_keras = {"sgd": keras.optimizers.SGD, "adam": keras.optimizers.Adam}[optimizer](1e-3)
     loss_of = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(optimizer=in_keras, loss=loss_of)

@@ -17,7 +17,14 @@ from numpy.typing import NDArray
 from torch import nn
 
 from fieldmark.base.errors import WeightsError
-from fieldmark.models.backbones import ModelConfig, create_extractor, resolve_backbone
+from fieldmark.models import keras_weights
+from fieldmark.models.backbones import (
+    ModelConfig,
+    build_backbone,
+    create_extractor,
+    resolve_backbone,
+)
+from fieldmark.models.keras_files import read_keras_file
 from fieldmark.models.keras_weights import KERAS_SUFFIXES, load_keras_into
 from fieldmark.models.weights import weights_file
 
@@ -49,7 +56,7 @@ def narrow_network(seed: int = 0, blocks: tuple[int, ...] = BLOCKS) -> nn.Module
 
 def load(network: nn.Module, path: Path) -> None:
     file = weights_file(path, suffixes=KERAS_SUFFIXES)
-    load_keras_into(network, file=file, backbone="keras_resnet50")
+    load_keras_into(network, file=file, backbone="keras_resnet50", read=read_keras_file)
 
 
 def refusal(path: Path, *, blocks: tuple[int, ...] = BLOCKS) -> str:
@@ -579,3 +586,56 @@ def test_features_kept_from_other_weights_are_not_taken(
         assert spec.weights is not None
         digests.append(spec.weights.sha256)
     assert digests[0] == digests[1] != digests[2]
+
+
+def test_a_spec_with_a_file_of_keras_is_built_with_its_weights(
+    good: tuple[Path, dict[str, NDArray[np.float32]]],
+) -> None:
+    """By a process of its own, unlike in the other tests here, which would take a minute."""
+    path = write(*good)
+    args = {"blocks": BLOCKS, "widths": WIDTHS}
+    config = ModelConfig(backbone="keras_resnet50", backbone_args=args, weights=str(path))
+    network = build_backbone(resolve_backbone(config), seed=0).backbone
+    assert_holds(network, arrays_of(network))
+
+
+def refused_apart(path: Path) -> str:
+    network = narrow_network()
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    with pytest.raises(WeightsError) as caught:
+        load_keras_into(
+            network, file=weights_file(path, suffixes=KERAS_SUFFIXES), backbone="keras_resnet50"
+        )
+    assert all(torch.equal(before[name], now) for name, now in network.state_dict().items())
+    return str(caught.value)
+
+
+def test_a_refusal_comes_from_the_process_that_reads(
+    good: tuple[Path, dict[str, NDArray[np.float32]]],
+) -> None:
+    path, datasets = good
+    datasets["conv1_bn/conv1_bn/beta:0"] = datasets["conv1_bn/conv1_bn/beta:0"][:-1]
+    assert "conv1_bn.bias [63] instead of [64]" in refused_apart(write(path, datasets))
+    path.write_bytes(path.read_bytes()[:1000])
+    assert f"{path} cannot be read as a file of Keras (OSError: " in refused_apart(path)
+
+
+@pytest.mark.parametrize(
+    ("program", "reason"),
+    [
+        ("while True: pass", "it was not read within 1 s"),
+        ("import os; os.abort()", "the process that read it failed: exit code -"),
+        ("raise MemoryError('too much')", "the process that read it failed: MemoryError: too much"),
+        ("", "the process that read it failed: exit code 0"),
+    ],
+)
+def test_a_file_on_which_the_library_hangs_or_crashes_is_refused(
+    program: str,
+    reason: str,
+    good: tuple[Path, dict[str, NDArray[np.float32]]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As HDF5 does on some damaged files; the programs stand in for such."""
+    monkeypatch.setattr(keras_weights, "PROGRAM", program)
+    monkeypatch.setattr(keras_weights, "READING_LIMIT_S", 1.0)
+    assert f"cannot be read as a file of Keras ({reason}" in refused_apart(write(*good))

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from PIL import Image
 from fieldmark.base.errors import DataError
 from fieldmark.base.executor import SerialExecutor, ThreadExecutor
 from fieldmark.data.images import decode
+from fieldmark.evaluation.decision import DecisionRule
 from fieldmark.evaluation.metrics import softmax
 from fieldmark.models import prediction as module
 from fieldmark.models.classifier import Classifier
@@ -67,6 +69,58 @@ def test_predictions_are_the_softmax_of_the_classifiers_logits(
         assert prediction.confidence == row.max()
         assert prediction.error is None
         assert sum(share for _, share in prediction.ranking) == pytest.approx(1, abs=1e-12)
+
+
+def test_probabilities_are_calibrated_and_answers_as_before(
+    make_classifier: MakeClassifier, write_photos: Callable[[int], list[Path]]
+) -> None:
+    classifier, files = make_classifier(), write_photos(3)
+    calm = replace(classifier, decision=DecisionRule(temperature=4.0))
+    for plain, scaled in zip(predict(classifier, files), predict(calm, files), strict=True):
+        powers = {name: share**0.25 for name, share in plain.ranking}
+        expected = {name: power / sum(powers.values()) for name, power in powers.items()}
+        assert dict(scaled.ranking) == pytest.approx(expected, rel=1e-9)
+        assert [name for name, _ in scaled.ranking] == [name for name, _ in plain.ranking]
+
+
+def test_without_a_rule_nothing_is_said_of_doubt(
+    make_classifier: MakeClassifier, write_photos: Callable[[int], list[Path]]
+) -> None:
+    (answer,) = predict(make_classifier(), write_photos(1))
+    assert (answer.candidates, answer.is_withheld, answer.doubt) == (None, None, ())
+
+
+@pytest.mark.parametrize("top_k", [1, 3])
+@pytest.mark.parametrize(
+    ("bounds", "num_in_set", "is_withheld", "num_in_doubt"),
+    [
+        ({"set_threshold": 1.0}, 1, None, 0),
+        ({"set_threshold": 0.0}, 3, None, 3),
+        ({"abstain_below": 1.0}, None, True, 2),
+        ({"abstain_below": 0.0}, None, False, 0),
+        ({"abstain_below": 1.0, "set_threshold": 1.0}, 1, True, 2),
+        ({"abstain_below": 1.0, "set_threshold": 0.0}, 3, True, 3),
+        ({"abstain_below": 0.0, "set_threshold": 0.0}, 3, False, 3),
+    ],
+)
+def test_an_answer_below_the_threshold_or_of_several_classes_is_in_doubt(
+    bounds: dict[str, Any],
+    num_in_set: int | None,
+    is_withheld: bool | None,
+    num_in_doubt: int,
+    top_k: int,
+    make_classifier: MakeClassifier,
+    write_photos: Callable[[int], list[Path]],
+) -> None:
+    classifier, files = make_classifier(), write_photos(1)
+    (whole,) = predict(classifier, files)
+    names = tuple(name for name, _ in whole.ranking)
+    ruled = replace(classifier, decision=DecisionRule(**bounds))
+    (answer,) = predict(ruled, files, top_k=top_k)
+    assert answer.candidates == (None if num_in_set is None else names[:num_in_set])
+    assert answer.is_withheld is is_withheld
+    assert answer.doubt == names[:num_in_doubt]
+    assert answer.ranking == whole.ranking[:top_k]
 
 
 def test_a_file_that_cannot_be_read_gets_its_reason_in_its_place(

@@ -152,3 +152,19 @@ def test_a_top_k_accuracy_of_100_percent_throughout_has_no_chart() -> None:
 def test_speed_and_learning_rate_are_drawn_from_zero() -> None:
     charts = epoch_charts([full(1), full(2)]).more[-2:]
     assert all("0" in texts(chart.svg) for chart in charts)
+
+
+def test_a_loss_that_leaps_is_drawn_on_a_logarithmic_axis() -> None:
+    losses = [2.0, 1.0, 1000.0, 0.9, 0.8, 0.7]
+    rows = [epoch(place, val_loss=loss) for place, loss in enumerate(losses, 1)]
+    loss = epoch_charts(rows).first[0]
+    assert {"1", "10", "100", "1,000"} <= set(texts(loss.svg))
+    assert "1,000" in loss.svg
+    calm = epoch_charts([replace(row, val_loss=1.0) for row in rows]).first[0]
+    assert "1,000" not in calm.svg
+
+
+def test_a_loss_that_is_not_a_number_leaves_a_gap_on_that_axis_too() -> None:
+    losses = [2.0, math.nan, 1000.0, 0.9, 0.8, 0.7]
+    rows = [epoch(place, val_loss=loss) for place, loss in enumerate(losses, 1)]
+    ET.fromstring(epoch_charts(rows).first[0].svg)

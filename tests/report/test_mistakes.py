@@ -6,20 +6,8 @@ import numpy as np
 import pytest
 
 from fieldmark.evaluation.predictions import Predictions
-from fieldmark.report.entries import Mistake, MixUp, Photo
-from fieldmark.report.mistakes import MAX_PAIR, find_mistakes, most_confused
-
-
-def mistakes(true: str, predicted: str, *, times: int) -> list[Mistake]:
-    return [
-        Mistake(
-            photo=Photo(path=f"{true}/{predicted}{i}.jpg", sha256=""),
-            true=true,
-            predicted=predicted,
-            confidence=0.9 - i / 100,
-        )
-        for i in range(times)
-    ]
+from fieldmark.report.entries import MixUp
+from fieldmark.report.mistakes import find_mistakes, most_confused
 
 
 def mix_up(true: str, predicted: str, *, times: int) -> MixUp:
@@ -52,7 +40,7 @@ def test_mistakes_come_most_confident_first_and_ties_by_path() -> None:
 def test_the_pair_is_told_in_words_with_the_other_way_round() -> None:
     pair = most_confused(
         [mix_up("cat", "dog", times=3), mix_up("dog", "cat", times=1)],
-        [*mistakes("cat", "dog", times=3), *mistakes("dog", "cat", times=1)],
+        num_mistakes=4,
         confusion=counts(cat_dog=3, dog_cat=1),
     )
     assert pair is not None
@@ -60,17 +48,12 @@ def test_the_pair_is_told_in_words_with_the_other_way_round() -> None:
         "Most often, cat is taken for dog: 3 of 40 photos (7.5 %), and once the other way round. "
         "That is all it got wrong."
     )
-    assert [mistake.photo.path for mistake in pair.photos] == [
-        "cat/dog0.jpg",
-        "cat/dog1.jpg",
-        "cat/dog2.jpg",
-    ]
 
 
 def test_a_pair_that_does_not_stand_out_is_not_said_to() -> None:
     pair = most_confused(
         [mix_up("cat", "dog", times=1), mix_up("fox", "dog", times=1)],
-        [*mistakes("cat", "dog", times=1), *mistakes("fox", "dog", times=1)],
+        num_mistakes=2,
         confusion=counts(cat_dog=1, fox_dog=1),
     )
     assert pair is not None
@@ -82,7 +65,7 @@ def test_a_pair_that_does_not_stand_out_is_not_said_to() -> None:
 def test_a_single_mistake_is_no_pattern() -> None:
     pair = most_confused(
         [mix_up("cat", "dog", times=1)],
-        mistakes("cat", "dog", times=1),
+        num_mistakes=1,
         confusion=counts(cat_dog=1),
     )
     assert pair is not None
@@ -90,15 +73,4 @@ def test_a_single_mistake_is_no_pattern() -> None:
 
 
 def test_without_mistakes_there_is_no_pair() -> None:
-    assert most_confused([], [], confusion=counts()) is None
-
-
-def test_no_more_photos_of_a_pair_are_shown_than_are_looked_at() -> None:
-    pair = most_confused(
-        [mix_up("cat", "dog", times=30)],
-        mistakes("cat", "dog", times=30),
-        confusion=counts(cat_dog=30, dog_cat=2),
-    )
-    assert pair is not None
-    assert len(pair.photos) == MAX_PAIR
-    assert "twice" in pair.sentence
+    assert most_confused([], num_mistakes=0, confusion=counts()) is None

@@ -25,6 +25,14 @@ from fieldmark.evaluation.comparisons import (
     write_comparisons,
 )
 from fieldmark.evaluation.intervals import Estimate
+from fieldmark.evaluation.learning_curve_document import (
+    Curve,
+    Forecast,
+    LearningCurve,
+    Point,
+    write_learning_curve,
+)
+from fieldmark.evaluation.power_law import PowerLaw
 from fieldmark.report.render import write_report
 
 MakeRun = Callable[..., Path]
@@ -165,7 +173,7 @@ def test_the_worst_mistakes_name_truth_and_answer(quick: str, parse_page: ParseP
 def test_the_sections_follow_the_work_with_the_result_first(
     quick: str, parse_page: ParsePage
 ) -> None:
-    assert headings(parse_page(quick)) == [
+    assert headings(parse_page(quick.partition("</nav>")[0])) == [
         "#result",  # to skip to the content
         "#result",
         "#photos",
@@ -175,9 +183,12 @@ def test_the_sections_follow_the_work_with_the_result_first(
         "#optimizer",
         "#curves",
         "#scores",
+        "#confidence",
         "#confusion",
         "#mistakes",
+        "#classes",
         "#recipe",
+        "#card",
         "#provenance",
     ]
 
@@ -204,9 +215,78 @@ def test_the_pair_most_often_mixed_up_is_shown_with_its_photos(
 ) -> None:
     pair = json.loads(RunFolder(quick_run).evaluation_json.read_text())["most_confused"][0]
     page = parse_page(quick)
-    shown = [a["alt"] for a in page.all("img") if " taken for " in a["alt"]]
+    (opened,) = [a["id"] for a in page.all("div") if "opened" in a.get("class", "").split()]
+    shown = [a["alt"] for a in panel_of(quick, opened, parse_page).all("img")]
     assert shown == [f"Photo of {pair['true']} taken for {pair['predicted']}"] * pair["count"]
     assert f"{pair['true']} is taken for {pair['predicted']}: {pair['count']} of 4" in page.text
+
+
+def panel_of(text: str, id_: str, parse_page: ParsePage) -> Any:
+    """Return the panel of one cell of the matrix."""
+    return parse_page("<div " + text.split(f'id="{id_}"')[1].partition("</ul>")[0] + "</ul></div>")
+
+
+def test_every_number_of_the_matrix_opens_the_photos_behind_it(
+    quick: str, quick_run: Path, parse_page: ParsePage
+) -> None:
+    evaluation = json.loads(RunFolder(quick_run).evaluation_json.read_text())
+    matrix = quick.split('<table class="matrix')[1].partition("</table>")[0]
+    opens = parse_page("<table" + matrix).all("a")
+    counts = {
+        f"#cell-{i}-{j}": count
+        for i, row in enumerate(evaluation["confusion"])
+        for j, count in enumerate(row)
+        if count
+    }
+    assert [a["href"] for a in opens] == list(counts)
+    assert len(counts) > 3
+    for link, count in counts.items():
+        panel = panel_of(quick, link[1:], parse_page)
+        assert len(panel.all("li")) >= len(panel.all("img")) == count
+
+
+def test_photos_of_the_matrix_stay_hidden_until_their_number_is_chosen(quick: str) -> None:
+    rules = quick.partition("</style>")[0]
+    assert ".cell { display: none;" in rules
+    assert ".cell:target, .cell.opened { display: block; }" in rules
+
+
+def test_the_least_sure_hits_and_each_class_are_shown(quick: str, parse_page: ParsePage) -> None:
+    page = parse_page(quick)
+    unsure = [a for a in page.all("img") if a["alt"].endswith("recognised, but not surely")]
+    assert 0 < len(unsure) <= 12
+    assert "Right, but least sure of it" in page.text
+    for name in ("cat", "dog", "fox"):
+        assert any(a["alt"] == f"Odd photo of {name}" for a in page.all("img"))
+    assert "Most often taken for" in page.text
+
+
+def test_the_page_says_how_much_room_its_photos_take(quick: str, parse_page: ParsePage) -> None:
+    told = re.search(r"(\d+) small copies, ([\d.]+) MB; at most 5.0 MB", parse_page(quick).text)
+    assert told
+    assert len(quick) < 8_000_000
+
+
+def test_the_learning_curve_has_a_section_where_it_was_measured(
+    make_run: MakeRun, parse_page: ParsePage
+) -> None:
+    run = make_run()
+    assert "#more-photos" not in headings(parse_page(report(run)))
+    write_learning_curve(run, LEARNING_CURVE)
+    page = parse_page(report(run))
+    assert page.errors == []
+    assert "#more-photos" in headings(page)
+    assert "Learning from twice as many photos (1,600 instead of 800)" in page.text
+    assert "cat 800 90.0 % 80.0 to 95.0 % 92.0 %" in page.text
+    assert "+2.0 points +1.0 to +3.0" in page.text
+
+
+def test_the_model_card_stands_in_the_report(quick: str, parse_page: ParsePage) -> None:
+    section = quick.split('<section id="card"')[1].partition("</section>")[0]
+    page = parse_page("<section" + section + "</section>")
+    assert page.errors == []
+    assert "It says which of 3 classes a photo shows: cat, dog, fox." in page.text
+    assert [part.get("open") for part in page.all("details")].count("") == 2
 
 
 def test_a_run_without_a_model_folder_still_has_its_report(
@@ -295,6 +375,23 @@ def test_neither_torch_nor_a_plotting_library_is_loaded() -> None:
 
 ESTIMATE = Estimate(value=0.989, low=0.98, high=0.995)
 HIGHER = Estimate(value=0.996, low=0.99, high=0.999)
+NOW = Estimate(value=0.9, low=0.8, high=0.95)
+CURVE = Curve(
+    num_test=50,
+    points=tuple(Point(num_photos=size, num_repeats=1, accuracy=NOW) for size in (100, 800)),
+    law=PowerLaw(floor=0.0, scale=1.0, power=0.3),
+    forecasts=(
+        Forecast(
+            factor=2,
+            num_photos=1600,
+            accuracy=Estimate(value=0.92, low=0.85, high=0.97),
+            gain=Estimate(value=0.02, low=0.01, high=0.03),
+        ),
+    ),
+)
+LEARNING_CURVE = LearningCurve(
+    overall=CURVE, per_class={"cat": CURVE}, backtest=None, method="By hand."
+)
 
 
 def audit_of(shortcuts: ShortcutTest | None = None) -> Audit:

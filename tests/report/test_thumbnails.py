@@ -136,3 +136,14 @@ def test_a_photo_shown_twice_is_read_once(tmp_path: Path) -> None:
     photo = save(tmp_path, "1.png")
     result = read_thumbnails(tmp_path, [photo, photo], executor=SerialExecutor())
     assert list(result.images) == ["1.png"]
+
+
+def test_room_is_taken_by_every_place_where_a_photo_stands(tmp_path: Path) -> None:
+    twice, once = save(tmp_path, "1.png"), save(tmp_path, "2.png")
+    one = read_thumbnail(tmp_path, twice)
+    assert one is not None
+    room = 2 * len(one.uri)
+    photos = [twice, once, twice]
+    result = read_thumbnails(tmp_path, photos, executor=SerialExecutor(), max_total_bytes=room)
+    assert list(result.images) == ["1.png"]
+    assert (result.num_bytes, result.num_left_out) == (room, 1)

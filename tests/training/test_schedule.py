@@ -127,7 +127,8 @@ def test_momentum_stays_as_it_is_where_nothing_cycles_it(values: dict[str, Any])
     steps_per_epoch=st.integers(1, 20),
     warmup_epochs=st.floats(0, 30),
     schedule=st.sampled_from(["cosine", "constant", "step", "onecycle"]),
-    step_every_epochs=st.none() | st.floats(0.01, 30),
+    # Shorter ones drop it hundreds of times, to less than a float can tell from zero.
+    step_every_epochs=st.none() | st.floats(0.1, 30),
 )
 def test_the_rate_is_positive_and_never_turns_twice(
     num_epochs: int, steps_per_epoch: int, schedule: str, **values: Any

@@ -93,6 +93,11 @@ class RunFolder:
         return self.path / "comparisons.json"
 
     @property
+    def learning_curve_json(self) -> Path:
+        """The accuracy by the number of training photos."""
+        return self.path / "learning_curve.json"
+
+    @property
     def evaluation_json(self) -> Path:
         """The numbers on the test split."""
         return self.path / "evaluation.json"
@@ -106,6 +111,11 @@ class RunFolder:
     def model_dir(self) -> Path:
         """The bundle."""
         return self.path / "model"
+
+    @property
+    def model_card(self) -> Path:
+        """What the bundle is good for and what not, for people."""
+        return self.model_dir / "MODEL_CARD.md"
 
     @property
     def checkpoints_dir(self) -> Path:

@@ -1,33 +1,41 @@
 """Everything that is said of a classifier's quality on one split, each number with its interval.
 
-In: the `Predictions` of one split. Out: an `Evaluation`, which mirrors `evaluation.json`.
-Not covered: fitting a temperature (it is 1, and the calibration error after it equals the one
-before), abstention, and comparisons of models.
+In: the `Predictions` of one split, and the rule by which the classifier decides. Out: an
+`Evaluation`, which mirrors `evaluation.json`.
+Not covered: fitting that rule (`decision`), and comparisons of models.
 
 Shapes: N images, C classes, B resamples.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fieldmark.base.errors import EvaluationError, RunError
+from fieldmark.base.errors import EvaluationError
+from fieldmark.base.run_folder import check_schema
 from fieldmark.evaluation import metrics
-from fieldmark.evaluation.document import from_plain, to_plain
+from fieldmark.evaluation.abstention import Abstention, abstention_of
+from fieldmark.evaluation.conformal import Conformal, conformal_of
+from fieldmark.evaluation.decision import NOTHING_FITTED, DecisionRule
+from fieldmark.evaluation.document import from_plain, read_document, to_plain
 from fieldmark.evaluation.intervals import (
     NUM_RESAMPLES,
     Estimate,
-    Statistics,
     bootstrap,
+    group_indices,
     wilson_interval,
 )
 from fieldmark.evaluation.metrics import ClassCounts
 from fieldmark.evaluation.predictions import Predictions
+from fieldmark.evaluation.reliability import Calibration, reliability_bins
+from fieldmark.evaluation.resampled import resampled_statistics
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""2: the temperature is fitted; abstention and conformal sets."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,33 +73,6 @@ class ConfusedPair:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CalibrationBin:
-    """The images whose confidence lies above `low` and up to `high`."""
-
-    low: float
-    high: float
-    count: int
-    confidence: float | None
-    """Mean confidence, or None for an empty bin."""
-    accuracy: float | None
-    """Share of correct predictions, or None for an empty bin."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Calibration:
-    """Whether confidence can be taken at its word."""
-
-    temperature: float
-    """What the logits are divided by; 1 leaves them as they are."""
-    ece_before: Estimate
-    """Expected calibration error of the logits as they are, 0 to 1. Bootstrap."""
-    ece_after: Estimate
-    """Expected calibration error once divided by the temperature."""
-    bins: tuple[CalibrationBin, ...]
-    """15 of equal width over 0 to 1, the empty ones included."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
     """The quality of a classifier on one split; intervals cover 95 %."""
 
@@ -99,7 +80,7 @@ class Evaluation:
     num_images: int
     classes: tuple[str, ...]
     loss: Estimate
-    """Mean negative log-likelihood in nats. Bootstrap."""
+    """Mean negative log-likelihood in nats, of calibrated probabilities. Bootstrap."""
     accuracy: Estimate
     """Wilson."""
     top_k: Mapping[int, Estimate]
@@ -120,38 +101,78 @@ class Evaluation:
     most_confused: tuple[ConfusedPair, ...]
     """At most 10, the most frequent first, equal counts in class order."""
     calibration: Calibration
+    abstention: Abstention
+    conformal: Conformal
+
+    @property
+    def decision(self) -> DecisionRule:
+        """The rule by which the classifier was judged."""
+        return DecisionRule(
+            temperature=self.calibration.temperature,
+            temperature_reason=self.calibration.reason,
+            target_accuracy=self.abstention.target_accuracy,
+            abstain_below=self.abstention.threshold,
+            abstain_reason=self.abstention.reason,
+            coverage=self.conformal.coverage,
+            set_threshold=self.conformal.threshold,
+            set_reason=self.conformal.reason,
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return the content of `evaluation.json`."""
         return {"schema_version": SCHEMA_VERSION, **to_plain(self)}
 
     @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> Self:
+    def from_json(cls, content: Mapping[str, Any], *, where: str = "evaluation.json") -> Self:
         """Return the evaluation that `to_json` gave.
 
         Raises:
             RunError: if the schema is newer than this version knows, or a field is missing or
                 malformed; the message names it.
         """
-        version = content.get("schema_version")
-        if not isinstance(version, int) or version < 1:
-            raise RunError(f"evaluation.json: schema_version must be 1 or more, met {version!r}")
-        if version > SCHEMA_VERSION:
-            raise RunError(
-                f"evaluation.json: schema_version {version} is newer than {SCHEMA_VERSION}, the "
-                f"newest that this version of Fieldmark reads; upgrade Fieldmark"
-            )
-        result: Self = from_plain(cls, dict(content), where="evaluation.json")
+        check_schema(content, what=where, newest=SCHEMA_VERSION)
+        content = dict(content) if content["schema_version"] > 1 else _from_version_1(content)
+        result: Self = from_plain(cls, content, where=where)
         return result
 
 
+def read_evaluation(path: Path) -> Evaluation | None:
+    """Read `evaluation.json`; None where there is no such file.
+
+    Raises:
+        RunError: it cannot be read, is malformed or of a newer schema.
+    """
+    return read_document(path, Evaluation.from_json)
+
+
+def _from_version_1(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what version 1 said, in which nothing was fitted, as version 2 says it."""
+    old = content.get("calibration")
+    calibration = dict(old) if isinstance(old, Mapping) else {}
+    same = {"loss_before": content.get("loss"), "bins_before": calibration.get("bins")}
+    return {
+        **content,
+        "calibration": {"reason": NOTHING_FITTED, **same, **calibration},
+        "abstention": to_plain(Abstention(reason=NOTHING_FITTED)),
+        "conformal": to_plain(Conformal(reason=NOTHING_FITTED)),
+    }
+
+
 def evaluate(
-    predictions: Predictions, *, seed: int = 0, num_resamples: int = NUM_RESAMPLES
+    predictions: Predictions,
+    *,
+    groups: Mapping[str, str] | None = None,
+    decision: DecisionRule | None = None,
+    seed: int = 0,
+    num_resamples: int = NUM_RESAMPLES,
 ) -> Evaluation:
     """Compute every measure on the predictions of one split.
 
     Args:
         predictions: of one split, as `Predictions.of_split` gives.
+        groups: of images that are no independent evidence, by path, such as near-duplicates; the
+            bootstrap draws whole groups. An image without one stands alone, as do all where None.
+        decision: the classifier's; None: a plain softmax at the temperature of the predictions.
         seed: of the bootstrap; the same seed gives the same intervals.
         num_resamples: of the bootstrap, at least 1.
 
@@ -159,16 +180,20 @@ def evaluate(
         EvaluationError: if there are no predictions, or of several splits.
     """
     split = _only_split(predictions)
+    if decision is None:
+        decision = DecisionRule(temperature=predictions.temperature)
+    predictions = replace(predictions, temperature=decision.temperature)
     labels_N, predicted_N = predictions.labels_N, predictions.predicted_N
     num_classes = len(predictions.classes)
     counts = metrics.count_classes(labels_N, predicted_N, num_classes=num_classes)
     confusion_CC = metrics.confusion_matrix(labels_N, predicted_N, num_classes=num_classes)
     accuracy = wilson_interval(int(counts.correct.sum()), predictions.num_images)
-    loss, ece, precision, recall, f1, *f1_of_class = bootstrap(
-        _statistics(predictions),
+    loss, ece, loss_before, ece_before, precision, recall, f1, *f1_of_class = bootstrap(
+        resampled_statistics(predictions),
         num_images=predictions.num_images,
         generator=np.random.default_rng(seed),
         num_resamples=num_resamples,
+        groups_N=group_indices(predictions.paths, groups),
     )
     thresholded_precision, thresholded_recall = _thresholded(predictions)
     return Evaluation(
@@ -187,7 +212,27 @@ def evaluate(
         confusion=tuple(tuple(row) for row in confusion_CC.tolist()),
         most_confused=_most_confused(predictions.classes, confusion_CC=confusion_CC),
         calibration=Calibration(
-            temperature=1.0, ece_before=ece, ece_after=ece, bins=_calibration_bins(predictions)
+            temperature=decision.temperature,
+            reason=decision.temperature_reason,
+            loss_before=loss_before,
+            ece_before=ece_before,
+            ece_after=ece,
+            bins=reliability_bins(predictions),
+            bins_before=reliability_bins(replace(predictions, temperature=1.0)),
+        ),
+        abstention=abstention_of(
+            predictions.confidence_N,
+            labels_N == predicted_N,
+            target_accuracy=decision.target_accuracy,
+            threshold=decision.abstain_below,
+            reason=decision.abstain_reason,
+        ),
+        conformal=conformal_of(
+            predictions.probabilities_NC,
+            labels_N,
+            coverage=decision.coverage,
+            threshold=decision.set_threshold,
+            reason=decision.set_reason,
         ),
     )
 
@@ -202,34 +247,6 @@ def _only_split(predictions: Predictions) -> str:
             f"choose one with predictions.of_split('test')"
         )
     return str(splits[0])
-
-
-def _statistics(predictions: Predictions) -> Statistics:
-    """Return what the bootstrap recomputes: loss, ECE, macro precision, recall, F1, F1 by class."""
-    labels_N, predicted_N = predictions.labels_N, predictions.predicted_N
-    num_classes = len(predictions.classes)
-    losses_N = metrics.negative_log_likelihood(predictions.logits_NC, labels_N)
-    confidence_N = predictions.confidence_N
-    gaps_N = confidence_N - (labels_N == predicted_N)
-    bins_N = metrics.calibration_bins(confidence_N, edges=metrics.calibration_edges())
-
-    def statistics(indices_BN: NDArray[np.int64]) -> NDArray[np.float64]:
-        counts = metrics.count_classes(
-            labels_N[indices_BN], predicted_N[indices_BN], num_classes=num_classes
-        )
-        f1_BC = metrics.f1(counts)
-        columns = (
-            losses_N[indices_BN].mean(axis=-1),
-            metrics.calibration_error(
-                bins_N[indices_BN], gaps_N[indices_BN], num_bins=metrics.NUM_CALIBRATION_BINS
-            ),
-            metrics.macro_average(metrics.precision(counts), counts),
-            metrics.macro_average(metrics.recall(counts), counts),
-            metrics.macro_average(f1_BC, counts),
-        )
-        return np.column_stack([*columns, f1_BC])
-
-    return statistics
 
 
 def _top_k(predictions: Predictions) -> dict[int, Estimate]:
@@ -276,24 +293,3 @@ def _most_confused(
         ConfusedPair(true=classes[true], predicted=classes[predicted], count=count)
         for true, predicted, count in metrics.most_confused_pairs(confusion_CC)
     )
-
-
-def _calibration_bins(predictions: Predictions) -> tuple[CalibrationBin, ...]:
-    edges = metrics.calibration_edges()
-    confidence_N = predictions.confidence_N
-    bins_N = metrics.calibration_bins(confidence_N, edges=edges)
-    correct_N = predictions.labels_N == predictions.predicted_N
-    result = []
-    for place, (low, high) in enumerate(zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)):
-        inside_N = bins_N == place
-        count = int(inside_N.sum())
-        result.append(
-            CalibrationBin(
-                low=low,
-                high=high,
-                count=count,
-                confidence=float(confidence_N[inside_N].mean()) if count else None,
-                accuracy=float(correct_N[inside_N].mean()) if count else None,
-            )
-        )
-    return tuple(result)

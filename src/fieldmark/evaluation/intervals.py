@@ -5,11 +5,11 @@ Out: an `Estimate`.
 Not covered: differences between two models, and the spread over training seeds. Both intervals
 speak of the choice of test images only.
 
-Shapes: N images, R resamples, B resamples in one block, K statistics.
+Shapes: N images, G groups of images, R resamples, B resamples in one block, K statistics.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -95,10 +95,15 @@ def bootstrap(
     num_images: int,
     generator: np.random.Generator,
     num_resamples: int = NUM_RESAMPLES,
+    groups_N: NDArray[np.int64] | None = None,
 ) -> list[Estimate]:
     """Estimate statistics with 95 % percentile bootstrap intervals over images.
 
     Source: B. Efron and R. Tibshirani, "An Introduction to the Bootstrap" (1993), ch. 13.
+    Where some images belong together, whole groups are drawn, as many as there are: copies of one
+    image are no independent evidence (A. Davison and D. Hinkley, "Bootstrap Methods and their
+    Application" (1997), section 3.8). A resample then has as many images as its groups. A single
+    group leaves nothing to draw from; then images are drawn.
     All statistics see the same resamples. A percentile interval can miss the value of a biased
     statistic (the calibration error grows under resampling); it is then widened to reach it.
     It has no width where all resamples agree, as with a sample without a single error.
@@ -108,24 +113,47 @@ def bootstrap(
         num_images: N, at least 1.
         generator: the source of the draws.
         num_resamples: R, at least 1.
+        groups_N: the group of each image, as any integers; None where each stands alone.
 
     Returns:
         K estimates; each value is the statistic of the images themselves, each once.
 
     Raises:
-        ValueError: if `num_images` or `num_resamples` is below 1.
+        ValueError: if `num_images` or `num_resamples` is below 1, or there is not a group for each
+            image.
     """
+    if groups_N is not None and len(groups_N) != num_images:
+        raise ValueError(f"{num_images} images need as many groups, met {len(groups_N)}")
     if min(num_images, num_resamples) < 1:
         raise ValueError(
             f"a bootstrap needs at least one image and one resample, "
             f"met {num_images} and {num_resamples}"
         )
     value_K = statistics(np.arange(num_images, dtype=np.int64)[None])[0]
-    blocks = _index_blocks(num_images, num_resamples=num_resamples, generator=generator)
+    if groups_N is not None and 1 < len(np.unique(groups_N)) < num_images:
+        blocks = _group_blocks(groups_N, num_resamples=num_resamples, generator=generator)
+    else:
+        blocks = _index_blocks(num_images, num_resamples=num_resamples, generator=generator)
     resampled_RK = np.concatenate([statistics(indices_BN) for indices_BN in blocks])
     low_K, high_K = np.quantile(resampled_RK, QUANTILES_95, axis=0)
     ends = zip(value_K.tolist(), low_K.tolist(), high_K.tolist(), strict=True)
     return [_enclosing(value, low=low, high=high) for value, low, high in ends]
+
+
+def group_indices(
+    paths: Sequence[str], groups: Mapping[str, str] | None
+) -> NDArray[np.int64] | None:
+    """Return the group of each image as an index, (N,), for `bootstrap`; None without groups.
+
+    Args:
+        paths: of the images.
+        groups: the group of each path. One that is missing or has an empty group stands alone.
+    """
+    if groups is None:
+        return None
+    known: dict[tuple[bool, str], int] = {}
+    keys = ((True, groups[path]) if groups.get(path) else (False, path) for path in paths)
+    return np.array([known.setdefault(key, len(known)) for key in keys], dtype=np.int64)
 
 
 def _index_blocks(
@@ -136,6 +164,22 @@ def _index_blocks(
     for start in range(0, num_resamples, block):
         rows = min(block, num_resamples - start)
         yield generator.integers(num_images, size=(rows, num_images), dtype=np.int64)
+
+
+def _group_blocks(
+    groups_N: NDArray[np.int64], *, num_resamples: int, generator: np.random.Generator
+) -> Iterator[NDArray[np.int64]]:
+    """Yield the image indices of one resample at a time, (1, images of the groups drawn)."""
+    _, group_N = np.unique(groups_N, return_inverse=True)
+    members_N = np.argsort(group_N, kind="stable")
+    size_G = np.bincount(group_N)
+    first_G = np.cumsum(size_G) - size_G
+    for _ in range(num_resamples):
+        drawn_G = generator.integers(len(size_G), size=len(size_G), dtype=np.int64)
+        sizes_G = size_G[drawn_G]
+        ends_G = np.cumsum(sizes_G)
+        within = np.arange(ends_G[-1]) - np.repeat(ends_G - sizes_G, sizes_G)
+        yield members_N[np.repeat(first_G[drawn_G], sizes_G) + within][None].astype(np.int64)
 
 
 def _enclosing(value: float, *, low: float, high: float) -> Estimate:

@@ -7,8 +7,9 @@ Not covered: images without a known class.
 Shapes: N images, C classes.
 """
 
+import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,13 +26,14 @@ MIN_CLASSES = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Predictions:
-    """The logits of N labelled images over C classes; argmax and softmax derive from them.
+    """The logits of N labelled images over C classes; answers and probabilities derive from them.
 
     Integer labels and floating logits of another width are converted.
 
     Raises:
         EvaluationError: if the shapes do not fit each other, a label is not a class, a logit is
-            not finite as float32, a path or class name occurs twice, or a split is unknown.
+            not finite as float32, a path or class name occurs twice, a split is unknown, or the
+            temperature is not over 0.
     """
 
     paths: tuple[str, ...]
@@ -43,7 +45,10 @@ class Predictions:
     classes: tuple[str, ...]
     """C distinct class names, at least two, in the order of the logits."""
     logits_NC: NDArray[np.float32]
-    """Unnormalised log-probabilities, finite."""
+    """Unnormalised log-probabilities, finite; as the network gives them."""
+    temperature: float = 1.0
+    """What the logits are divided by before they become probabilities, over 0. It changes how sure
+    the answers are, never which they are."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "paths", tuple(self.paths))
@@ -65,8 +70,14 @@ class Predictions:
 
     @property
     def probabilities_NC(self) -> NDArray[np.float64]:
-        """The softmax of the logits, computed in float64."""
-        return metrics.softmax(self.logits_NC)
+        """The softmax of the logits over the temperature, computed in float64."""
+        return metrics.softmax(self.scaled_logits_NC)
+
+    @property
+    def scaled_logits_NC(self) -> NDArray[np.float64]:
+        """The logits over the temperature."""
+        result: NDArray[np.float64] = self.logits_NC.astype(np.float64) / self.temperature
+        return result
 
     @property
     def predicted_N(self) -> NDArray[np.int64]:
@@ -94,11 +105,15 @@ class Predictions:
                 f"there are no predictions for the {name} split (splits with images: {present}); "
                 f"give it a larger share when the photos are split, or choose another split"
             )
-        return Predictions(
+        return self.take(chosen_N)
+
+    def take(self, chosen_N: NDArray[np.bool_]) -> "Predictions":
+        """Return the images chosen, (N,), in their order; there may be none."""
+        return replace(
+            self,
             paths=tuple(path for path, keep in zip(self.paths, chosen_N, strict=True) if keep),
             splits=self.splits[chosen_N],
             labels_N=self.labels_N[chosen_N],
-            classes=self.classes,
             logits_NC=self.logits_NC[chosen_N],
         )
 
@@ -106,15 +121,17 @@ class Predictions:
 def write_predictions(path: Path, predictions: Predictions) -> None:
     """Write `predictions.csv` atomically: UTF-8, one row an image, logits that read back exactly.
 
-    `predicted` and `confidence` are there for people; `read_predictions` derives them anew.
+    `predicted` and `confidence`, at the temperature of the predictions, are there for people;
+    `read_predictions` derives them anew.
     """
     write_csv(path, header=header(predictions.classes), rows=_rows(predictions))
 
 
-def read_predictions(path: Path) -> Predictions:
+def read_predictions(path: Path, *, temperature: float = 1.0) -> Predictions:
     """Read a file written by `write_predictions`.
 
     Further columns and blank lines are ignored; the logit columns give the order of the classes.
+    The temperature of a run stands in its `evaluation.json`.
 
     Raises:
         RunError: if the file cannot be opened.
@@ -130,6 +147,7 @@ def read_predictions(path: Path) -> Predictions:
             labels_N=np.array([record.label for record in records], dtype=np.int64),
             classes=classes,
             logits_NC=_as_logits(logits_NC.reshape(-1, len(classes))),
+            temperature=temperature,
         )
     except EvaluationError as error:
         raise EvaluationError(f"{path}: {error}") from error
@@ -189,6 +207,8 @@ def _check_shapes(predictions: Predictions) -> None:
 
 
 def _check_values(predictions: Predictions) -> None:
+    if not 0 < predictions.temperature < math.inf:
+        raise EvaluationError(f"the temperature must be over 0, met {predictions.temperature}")
     unknown = np.flatnonzero(~np.isin(predictions.splits, SPLITS))
     if unknown.size:
         place = int(unknown[0])

@@ -11,19 +11,22 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from fieldmark._version import __version__
-from fieldmark.base.errors import BundleError, RecipeError
+from fieldmark.base.errors import BundleError, RecipeError, RunError
 from fieldmark.base.files import sha256_of, write_bytes, write_json
 from fieldmark.base.run_folder import check_schema
 from fieldmark.data.preprocess import Preprocess
 from fieldmark.data.views import NUM_VIEWS
+from fieldmark.evaluation.decision import DecisionRule
+from fieldmark.evaluation.document import from_plain, to_plain
 from fieldmark.models.backbones import create_extractor
 from fieldmark.models.classifier import PRECISIONS, Architecture, Classifier, Network
 from fieldmark.models.heads import HEADS
 
 Value = TypeVar("Value")
 
-SCHEMA_VERSION = 2
-"""2: heads other than linear, and views. Bundles of version 1 have one view and a linear head."""
+SCHEMA_VERSION = 3
+"""2: heads other than linear, and views; before, there was one view and a linear head. 3: a fitted
+temperature and the thresholds of a `DecisionRule`; before, nothing was fitted."""
 WEIGHTS, DESCRIPTION, MANIFEST = "model.safetensors", "model.json", "MANIFEST.json"
 
 
@@ -56,6 +59,8 @@ def load_bundle(folder: Path) -> Classifier:
         classifier = _from_description(content)
     except RecipeError as error:
         raise BundleError(f"The network of {folder} cannot be built: {error}") from error
+    except RunError as error:
+        raise BundleError(f"{folder / DESCRIPTION} is malformed: {error}.") from error
     except (AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
         raise BundleError(f"{folder / DESCRIPTION} is malformed: {error!r}.") from error
     try:
@@ -85,9 +90,22 @@ def _description(classifier: Classifier, data_digest: str) -> Mapping[str, Any]:
         },
         "preprocess": classifier.preprocess.to_json(),
         "classes": list(classifier.classes),
-        "temperature": 1.0,
+        **_decision(classifier.decision),
         "data_digest": data_digest,
     }
+
+
+def _decision(decision: DecisionRule) -> Mapping[str, Any]:
+    rest = to_plain(decision)
+    return {"temperature": rest.pop("temperature"), "decision": rest}
+
+
+def _decision_from(content: Mapping[str, Any]) -> DecisionRule:
+    if "decision" not in content:
+        return DecisionRule()
+    plain = {"temperature": content["temperature"], **content["decision"]}
+    decision: DecisionRule = from_plain(DecisionRule, plain, where="decision")
+    return decision
 
 
 def _from_description(content: Mapping[str, Any]) -> Classifier:
@@ -117,7 +135,11 @@ def _from_description(content: Mapping[str, Any]) -> Classifier:
     )
     preprocess = Preprocess.from_json(content["preprocess"])
     return Classifier(
-        network=network, architecture=architecture, preprocess=preprocess, classes=classes
+        network=network,
+        architecture=architecture,
+        preprocess=preprocess,
+        classes=classes,
+        decision=_decision_from(content),
     )
 
 

@@ -5,13 +5,14 @@ Training, evaluation, prediction, export and serving take preprocessing and clas
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from fieldmark.data.preprocess import Preprocess
+from fieldmark.evaluation.decision import DecisionRule
 from fieldmark.models.extractor import FeatureExtractor, num_features
 from fieldmark.models.heads import build_head
 from fieldmark.models.own_networks import OWN_NETWORKS
@@ -65,12 +66,18 @@ class Network(nn.Module):
 
 @dataclass(slots=True, kw_only=True)
 class Classifier:
-    """A network with the preprocessing that it expects and the classes that it tells apart."""
+    """A network with its preprocessing, the classes that it tells apart and how it decides."""
 
     network: Network
     architecture: Architecture
     preprocess: Preprocess
     classes: tuple[str, ...]
+    decision: DecisionRule = field(default_factory=DecisionRule)
+
+    @property
+    def temperature(self) -> float:
+        """What its logits are divided by before they become probabilities, over 0."""
+        return self.decision.temperature
 
 
 def new_classifier(

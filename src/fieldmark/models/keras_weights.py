@@ -1,18 +1,15 @@
-"""Weights that Keras has saved, read without Keras and without running any code.
+"""Weights that Keras has saved, loaded into a network whose layers carry Keras' names.
 
-In: a file. Out: tensors loaded into a network whose layers carry Keras' names, which they cover
-exactly. Three kinds of file are read: `.h5` as Keras up to version 2 saves it (a whole model, or
-weights alone; with the names of layers before 2019, too), `.weights.h5` and `.keras` of Keras 3.
-The network may be the whole model, or a part of it with others before and behind it.
-Not covered: Keras' shards (`.weights.json`) and quantised weights.
+In: a file. Out: tensors of the network, which the file covers exactly.
+The file is read in a process of its own: on a damaged one HDF5, the library for such files, may
+hang or crash, and would take everything else with it.
+Not covered: what the files look like (see `keras_files`), and published ones (see `published`).
 """
 
-import io
-import math
-import re
-import zipfile
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import json
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,80 +18,83 @@ import torch
 from torch import Tensor, nn
 
 from fieldmark.base.errors import WeightsError
+from fieldmark.models.keras_files import Arrays, Wanted, damaged
 from fieldmark.models.weights import WeightsFile, load_tensors
 
 KERAS_SUFFIXES = (".h5", ".hdf5", ".keras")
-WEIGHTS_IN_ARCHIVE = "model.weights.h5"
-"""What the weights are called within a `.keras` file, which is a ZIP archive."""
-MAX_EXPANSION = 100
-"""Keras stores archives as they are, and numbers that look random hardly shrink: what grows more
-than this as it is unpacked is made to fill the memory."""
-MAX_ENTRIES, MAX_DEPTH = 100_000, 16
-"""Of a file. A ResNet-152 with the state of its optimizer has 4,000 entries, 5 deep; a file whose
-groups contain each other has no end."""
-OF_OPTIMIZERS = ("optimizer", "optimizer_weights")
-
-ATTRIBUTES = {
-    "kernel": "weight",
-    "bias": "bias",
-    "gamma": "weight",
-    "beta": "bias",
-    "moving_mean": "running_mean",
-    "moving_variance": "running_var",
-}
-"""Keras' names of a layer's variables, and torch's."""
-OLD_VARIABLES = {
-    "W": "kernel",
-    "b": "bias",
-    "running_mean": "moving_mean",
-    # A misnomer of Keras 1: it holds the variance.
-    "running_std": "moving_variance",
-}
-NUMBERED_VARIABLES = {
-    "conv2d": ("kernel", "bias"),
-    "dense": ("kernel", "bias"),
-    "batch_normalization": ("gamma", "beta", "moving_mean", "moving_variance"),
-    "normalization": ("mean", "variance", "count"),
-    "seed_generator": ("seed_generator_state",),
-}
-"""Keras 3 numbers the variables of a layer, and names groups by the kind of layer."""
-BESIDE_BACKBONE = {
-    **dict.fromkeys(("bias", "gamma", "beta", "moving_mean", "moving_variance"), 1),
-    "kernel": 2,
-    **dict.fromkeys(("mean", "variance", "count"), 4),
-    **dict.fromkeys(("seed_generator_state", "StateVar"), 1),
-}
-"""Variables of heads (dense layers, normalisations) and of layers that prepare photos, with the
-most dimensions that they have. A kernel of four is one of a convolution: part of a backbone."""
-LIKE_BACKBONE = re.compile(r"conv\d+_(block\d+_\d_)?(conv|bn)")
-OLD_LAYER = re.compile(r"(res|bn)(\d)(?:([a-z])|b(\d+))_branch(1|2[abc])")
-OLD_PARTS = {"1": 0, "2a": 1, "2b": 2, "2c": 3}
+READING_LIMIT_S = 120.0
+"""The largest published file takes two seconds; a slow disk a minute."""
+PROGRAM = """
+import json, sys
+asked = json.load(sys.stdin)
+sys.path[:] = asked["sys_path"]
+from fieldmark.models.keras_files import answer
+answer(asked)
+"""
 
 
-def load_keras_into(network: nn.Module, *, file: WeightsFile, backbone: str) -> None:
+def load_keras_into(
+    network: nn.Module,
+    *,
+    file: WeightsFile,
+    backbone: str,
+    read: Callable[[Path, Wanted], Arrays] | None = None,
+) -> None:
     """Load every tensor of `network` from a file of Keras.
 
-    What belongs to a head, to layers that prepare photos, or to an optimizer is left aside. Kernels
-    go from Keras' order (height, width, in, out) to torch's (out, in, height, width).
+    What belongs to a head, to layers that prepare photos, or to an optimizer is left aside.
+
+    Args:
+        network: changed in place, unless the file is refused.
+        file: to read.
+        backbone: its name, for messages.
+        read: reads the file; None: `read_apart`.
 
     Raises:
         WeightsError: h5py is not installed; the file is damaged or of another kind; or lacks a
             tensor, has one twice, of another shape, of other than floating-point numbers, or with
             numbers that are not finite; or has layers that are no part of such a network.
     """
-    h5py = require_h5py(file.path)
-    try:
-        with h5py.File(_opened(file.path), "r") as content:
-            tensors = _for_network(_stored(content, network, h5py=h5py), network)
-    except WeightsError as error:
-        raise WeightsError(f"{file.path} is not read: {error}") from error
-    except Exception as error:  # h5py and zipfile raise almost anything on damaged files
-        raise WeightsError(
-            f"{file.path} cannot be read as a file of Keras ({type(error).__name__}: "
-            f"{str(error).rstrip('.')}). It is damaged, cut short or of another kind: take a fresh "
-            "copy, or save the model again with Keras as .weights.h5."
-        ) from error
+    require_h5py(file.path)
+    wanted = _wanted(network)
+    arrays = (read or read_apart)(file.path, wanted)
+    tensors: dict[str, Tensor] = {
+        name: torch.from_numpy(values) for name, values in arrays.fitting.items()
+    }
+    # Shapes alone: what does not fit was not read.
+    tensors |= {name: torch.empty(shape, device="meta") for name, shape in arrays.others.items()}
     load_tensors(network, tensors, path=file.path, backbone=backbone)
+
+
+def read_apart(path: Path, wanted: Wanted) -> Arrays:
+    """Do in another process, within `READING_LIMIT_S`, what `keras_files.read_keras_file` does.
+
+    Raises:
+        WeightsError: as there; or the process hangs, or crashes.
+    """
+    asked = {
+        "path": str(path),
+        "shapes": wanted.shapes,
+        "layers": wanted.layers,
+        "sys_path": sys.path,
+    }
+    try:
+        done = subprocess.run(  # noqa: S603  (this very Python, and a constant program)
+            [sys.executable, "-c", PROGRAM],
+            input=json.dumps(asked).encode(),
+            capture_output=True,
+            timeout=READING_LIMIT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        reason = f"it was not read within {READING_LIMIT_S:.0f} s"
+        raise WeightsError(damaged(path, reason)) from None
+    heading, _, numbers = done.stdout.partition(b"\n")
+    if done.returncode or not heading:
+        said = done.stderr.decode(errors="replace").strip().splitlines()
+        last = said[-1] if said else f"exit code {done.returncode}"
+        raise WeightsError(damaged(path, f"the process that read it failed: {last}"))
+    return _received(json.loads(heading), numbers)
 
 
 def require_h5py(path: Path) -> Any:
@@ -114,163 +114,26 @@ def require_h5py(path: Path) -> Any:
     return h5py
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Stored:
-    """An array of a file that has not been read yet, by its layer and variable in today's names."""
-
-    layer: str
-    variable: str
-    dataset: Any
-
-
-def _opened(path: Path) -> Path | io.BytesIO:
-    """Return what h5py opens: the file itself, or what lies in the archive that it is."""
-    if not zipfile.is_zipfile(path):
-        return path
-    with zipfile.ZipFile(path) as archive:
-        if WEIGHTS_IN_ARCHIVE not in archive.namelist():
-            raise WeightsError(f"it is an archive without {WEIGHTS_IN_ARCHIVE}, so not of Keras.")
-        entry = archive.getinfo(WEIGHTS_IN_ARCHIVE)
-        if entry.file_size > MAX_EXPANSION * entry.compress_size:
-            raise WeightsError(
-                f"{WEIGHTS_IN_ARCHIVE} in it would grow from {entry.compress_size:,} to "
-                f"{entry.file_size:,} bytes, which weights never do."
-            )
-        return io.BytesIO(archive.read(entry))
-
-
-def _stored(content: Any, network: nn.Module, *, h5py: Any) -> list[_Stored]:
-    datasets = dict(_datasets(content, h5py=h5py))
-    placed = _placed_by_order(datasets, network)
-    return [
-        _of_keras_3(path, dataset, placed=placed)
-        if path[-2:-1] == ("vars",)
-        else _of_older_keras(path, dataset)
-        for path, dataset in datasets.items()
-    ]
-
-
-def _datasets(root: Any, *, h5py: Any) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Yield the path and the handle of every array but those of optimizers."""
-    pending: list[tuple[tuple[str, ...], Any]] = [((), root)]
-    num_met = 0
-    while pending:
-        path, group = pending.pop()
-        for name in group:
-            num_met += 1
-            if num_met > MAX_ENTRIES or len(path) >= MAX_DEPTH:
-                raise WeightsError("it has more entries, or deeper ones, than any network.")
-            inner = (*path, name)
-            if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-                raise WeightsError(f"{'/'.join(inner)} in it is a link, which Keras never writes.")
-            item = group[name]
-            if isinstance(item, h5py.Dataset):
-                yield inner, item
-            elif name not in OF_OPTIMIZERS:
-                pending.append((inner, item))
-
-
-def _of_older_keras(path: tuple[str, ...], dataset: Any) -> _Stored:
-    """Place ".../conv1_conv/kernel:0", or "conv1/conv1_W_1:0" as Keras 1 wrote it."""
-    layer = path[-2] if len(path) > 1 else ""
-    name = path[-1].partition(":")[0].removeprefix(f"{layer}_")
-    bare = re.sub(r"_\d+$", "", name)
-    return _Stored(
-        layer=_todays_layer(layer), variable=OLD_VARIABLES.get(bare, bare), dataset=dataset
+def _wanted(network: nn.Module) -> Wanted:
+    kinds = {"conv2d": nn.Conv2d, "batch_normalization": nn.BatchNorm2d}
+    return Wanted(
+        shapes={name: tuple(value.shape) for name, value in network.state_dict().items()},
+        layers={
+            kind: [name for name, part in network.named_modules() if isinstance(part, of_torch)]
+            for kind, of_torch in kinds.items()
+        },
     )
 
 
-def _todays_layer(name: str) -> str:
-    """Return "conv2_block1_1_conv" for "res2a_branch2a"; other names as they are."""
-    if name in ("conv1", "bn_conv1"):
-        return f"conv1_{'bn' if name.startswith('bn') else 'conv'}"
-    if (match := OLD_LAYER.fullmatch(name)) is None:
-        return name
-    kind, stage, letter, number, branch = match.groups()
-    block = int(number) + 1 if number else ord(letter) - ord("a") + 1
-    return f"conv{stage}_block{block}_{OLD_PARTS[branch]}_{'bn' if kind == 'bn' else 'conv'}"
-
-
-def _of_keras_3(
-    path: tuple[str, ...], dataset: Any, *, placed: Mapping[tuple[str, ...], str]
-) -> _Stored:
-    """Place ".../conv2d_5/vars/0" by the name that is noted there, or by its order."""
-    group = path[:-2]
-    kind, _ = _kind_and_number(group)
-    known = NUMBERED_VARIABLES.get(kind, ())
-    index = int(path[-1]) if path[-1].isdecimal() else len(known)
-    variable = known[index] if index < len(known) else f"{kind}/{path[-1]}"
-    named = dataset.parent.attrs.get("name")
-    layer = str(named) if named is not None else placed.get(group, "/".join(group))
-    return _Stored(layer=layer, variable=variable, dataset=dataset)
-
-
-def _placed_by_order(
-    paths: Mapping[tuple[str, ...], Any], network: nn.Module
-) -> dict[tuple[str, ...], str]:
-    """Return which layer each numbered group is, for files in which no names are noted.
-
-    Earlier versions of Keras 3 wrote such. The convolutions and the normalisations of a network
-    are numbered in the order of its layers, which is also that of the modules here.
-    """
-    order = {
-        "conv2d": [name for name, part in network.named_modules() if isinstance(part, nn.Conv2d)],
-        "batch_normalization": [
-            name for name, part in network.named_modules() if isinstance(part, nn.BatchNorm2d)
-        ],
-    }
-    groups = {path[:-2] for path in paths if path[-2:-1] == ("vars",)}
-    with_convolutions = {group[:-1] for group in groups if _kind_and_number(group)[0] == "conv2d"}
-    placed = {}
-    for group in groups:
-        kind, number = _kind_and_number(group)
-        if group[:-1] in with_convolutions and number < len(order.get(kind, ())):
-            placed[group] = order[kind][number]
-    return placed
-
-
-def _kind_and_number(group: tuple[str, ...]) -> tuple[str, int]:
-    """Return ("conv2d", 5) of (..., "conv2d_5")."""
-    match = re.fullmatch(r"(.*?)(?:_(\d+))?", group[-1] if group else "", re.DOTALL)
-    assert match is not None
-    return match[1], int(match[2] or 0)
-
-
-def _for_network(stored: list[_Stored], network: nn.Module) -> dict[str, Tensor]:
-    """Return tensors by the names of the network; those without a place are empty."""
-    wanted = network.state_dict()
-    tensors: dict[str, Tensor] = {}
-    for item in stored:
-        name = f"{item.layer}.{ATTRIBUTES.get(item.variable, item.variable)}"
-        if name not in wanted and _is_beside_backbone(item):
-            continue
-        if name in tensors:
-            raise WeightsError(f"{name} is in it twice, so it is not clear which one is meant.")
-        tensors[name] = _tensor(item, name, wanted.get(name))
-    return tensors
-
-
-def _is_beside_backbone(item: _Stored) -> bool:
-    most = BESIDE_BACKBONE.get(item.variable, -1)
-    return item.dataset.ndim <= most and LIKE_BACKBONE.fullmatch(item.layer) is None
-
-
-def _tensor(item: _Stored, name: str, wanted: Tensor | None) -> Tensor:
-    """Return an array that fits as a tensor; of any other, one of its shape with nothing in it."""
-    dataset = item.dataset
-    is_kernel = item.variable == "kernel" and dataset.ndim == 4
-    order = (3, 2, 0, 1) if is_kernel else tuple(range(dataset.ndim))
-    shape = tuple(dataset.shape[axis] for axis in order)
-    if wanted is None or shape != tuple(wanted.shape):
-        return torch.empty(shape, device="meta")
-    if dataset.dtype.kind != "f":
-        raise WeightsError(f"{name} holds numbers of the kind {dataset.dtype}, not floating-point.")
-    if dataset.external or dataset.is_virtual:
-        raise WeightsError(f"{name} lies in another file, which Keras never does.")
-    if dataset.chunks and math.prod(dataset.chunks) > max(dataset.size, 1):
-        raise WeightsError(
-            f"{name} is packed in pieces larger than itself, which Keras never does."
-        )
-    with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused as such
-        values = np.asarray(dataset[()], dtype=np.float32)
-    return torch.from_numpy(np.ascontiguousarray(values.transpose(order)))
+def _received(heading: dict[str, Any], numbers: bytes) -> Arrays:
+    if "refusal" in heading:
+        raise WeightsError(heading["refusal"])
+    fitting, start = {}, 0
+    # In memory of our own, which can be written to.
+    values = np.frombuffer(bytearray(numbers), dtype=np.float32)
+    for name, shape in heading["fitting"].items():
+        size = int(np.prod(shape))
+        fitting[name] = values[start : start + size].reshape(shape)
+        start += size
+    others = {name: tuple(shape) for name, shape in heading["others"].items()}
+    return Arrays(fitting=fitting, others=others)

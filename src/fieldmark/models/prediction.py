@@ -17,6 +17,7 @@ from fieldmark.base.errors import DataError
 from fieldmark.base.executor import Executor
 from fieldmark.data.images import UnreadableImage
 from fieldmark.data.preprocess import Preprocess
+from fieldmark.evaluation.conformal import prediction_sets
 from fieldmark.evaluation.metrics import softmax
 from fieldmark.models.classifier import Classifier
 from fieldmark.models.inference import Predictor
@@ -27,12 +28,23 @@ CHUNK = 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prediction:
-    """The answer for one file: the classes by falling probability, or why there is none."""
+    """The answer for one file: the classes by falling probability, or why there is none.
+
+    Probabilities are calibrated where the classifier has a temperature.
+    """
 
     path: str
     ranking: tuple[tuple[str, float], ...]
     """(class, probability 0 to 1), highest first; empty where `error` says why."""
     error: str | None = None
+    candidates: tuple[str, ...] | None = None
+    """The classes that the photo may be of, the likeliest first: sets like this one hold the right
+    class as often as `abstain.coverage` says. None where the classifier has no such rule."""
+    is_withheld: bool | None = None
+    """Whether the confidence is too low for `abstain.target_accuracy`. None where no accuracy was
+    asked for, or none could be vouched for."""
+    doubt: tuple[str, ...] = ()
+    """The classes it wavers between, at least two, the likeliest first; empty where it is sure."""
 
     @property
     def label(self) -> str | None:
@@ -66,13 +78,13 @@ def predict_files(
         chunk = files[start : start + CHUNK]
         loaded = list(executor.map(load, chunk))
         pixels = [item for item in loaded if not isinstance(item, str)]
-        rows = iter(softmax(predictor.logits(np.stack(pixels)))) if pixels else iter(())
+        logits_NC = predictor.logits(np.stack(pixels)).astype(np.float64) if pixels else None
+        rows = iter(() if logits_NC is None else softmax(logits_NC / classifier.temperature))
         for file, item in zip(chunk, loaded, strict=True):
             if isinstance(item, str):
                 yield Prediction(path=str(file), ranking=(), error=item)
             else:
-                ranking = _ranking(next(rows), classes=classifier.classes, top_k=top_k)
-                yield Prediction(path=str(file), ranking=ranking)
+                yield _answer(str(file), next(rows), classifier=classifier, top_k=top_k)
 
 
 def _load(file: Path, *, preprocess: Preprocess) -> NDArray[np.uint8] | str:
@@ -84,8 +96,25 @@ def _load(file: Path, *, preprocess: Preprocess) -> NDArray[np.uint8] | str:
         return f"cannot be read: {error.strerror or error}"
 
 
-def _ranking(
-    probabilities_C: NDArray[np.float64], *, classes: tuple[str, ...], top_k: int
-) -> tuple[tuple[str, float], ...]:
-    order = np.argsort(-probabilities_C, kind="stable")[:top_k]
-    return tuple((classes[index], float(probabilities_C[index])) for index in order)
+def _answer(
+    path: str, probabilities_C: NDArray[np.float64], *, classifier: Classifier, top_k: int
+) -> Prediction:
+    order = np.argsort(-probabilities_C, kind="stable").tolist()
+    ranking = [(classifier.classes[index], float(probabilities_C[index])) for index in order]
+    rule = classifier.decision
+    candidates = is_withheld = None
+    if rule.set_threshold is not None:
+        (in_set_C,) = prediction_sets(probabilities_C[None], rule.set_threshold)
+        candidates = tuple(classifier.classes[index] for index in order if in_set_C[index])
+    if rule.abstain_below is not None:
+        is_withheld = ranking[0][1] < rule.abstain_below
+    doubt = candidates if candidates and len(candidates) > 1 else ()
+    if is_withheld and not doubt:
+        doubt = tuple(name for name, _ in ranking[:2])
+    return Prediction(
+        path=path,
+        ranking=tuple(ranking[:top_k]),
+        candidates=candidates,
+        is_withheld=is_withheld,
+        doubt=doubt,
+    )

@@ -17,7 +17,12 @@ from fieldmark.data.catalog import Catalog, CatalogRow, read_catalog
 from fieldmark.evaluation.comparisons import Comparisons, read_comparisons
 from fieldmark.evaluation.evaluation import Evaluation
 from fieldmark.evaluation.intervals import Estimate
+from fieldmark.evaluation.learning_curve_document import read_learning_curve
 from fieldmark.evaluation.predictions import read_predictions
+from fieldmark.report.answers import Answer, answers_of, least_sure
+from fieldmark.report.cells import CellPhotos, cells_of
+from fieldmark.report.class_sections import ClassSection, class_sections
+from fieldmark.report.confidence import ConfidenceContent, confidence_content
 from fieldmark.report.entries import (
     Block,
     ClassScore,
@@ -33,12 +38,14 @@ from fieldmark.report.entries import (
 )
 from fieldmark.report.findings import FindingsContent, findings_content
 from fieldmark.report.learning import read_learning
+from fieldmark.report.matrix import Matrix, confusion_rows
 from fieldmark.report.mistakes import (
     ConfusedPair,
     find_mistakes,
     find_mix_ups,
     most_confused,
 )
+from fieldmark.report.more_photos import MorePhotos, more_photos_content
 from fieldmark.report.network import group_layers, read_layers
 from fieldmark.report.optimizer import OptimizerSetting, optimizer_settings
 from fieldmark.report.photos import class_counts, samples_of
@@ -68,10 +75,14 @@ class ReportContent:
     num_test: int
     classes: tuple[str, ...]
     accuracy: Estimate
+    confidence: ConfidenceContent
     scores: tuple[Score, ...]
     class_scores: tuple[ClassScore, ...]
-    confusion: tuple[tuple[int, ...], ...]
+    class_sections: tuple[ClassSection, ...]
+    matrix: Matrix
     """Counts of test photos: rows are true classes, columns predicted ones."""
+    cells: tuple[CellPhotos, ...]
+    """The photos behind the cells of the matrix that are not empty."""
     mix_ups: tuple[MixUp, ...]
     confused: ConfusedPair | None
     """The two classes most often mixed up; None where every test photo was named right."""
@@ -87,11 +98,17 @@ class ReportContent:
     learning: Learning
     mistakes: tuple[Mistake, ...]
     num_mistakes: int
+    least_sure: tuple[Answer, ...]
+    """The photos named right with the least confidence."""
     findings: FindingsContent | None
     """What the audit of the photos found; None where the run made none."""
     shortcuts: ShortcutContent | None
     """How far cues go that are not the subject; None where that was not measured."""
     comparisons: Comparisons
+    bundle: Mapping[str, str]
+    """The SHA-256 of each file of the bundle, by its name; empty where there is none."""
+    more_photos: MorePhotos | None
+    """Would more photos help? None where that was not measured."""
 
 
 def read_content(run: Path) -> ReportContent:
@@ -105,7 +122,9 @@ def read_content(run: Path) -> ReportContent:
     record = read_run_json(folder)
     facts = _run_facts(record)
     evaluation = Evaluation.from_json(read_json(folder.evaluation_json))
-    predictions = read_predictions(folder.predictions_csv).of_split(evaluation.split)
+    predictions = read_predictions(
+        folder.predictions_csv, temperature=evaluation.calibration.temperature
+    ).of_split(evaluation.split)
     catalog = read_catalog(folder.catalog_csv, root=Path(facts.photos))
     splits = read_table(folder.splits_csv, columns=("path", "label", "split", "group"))
     sides = {row["path"]: row["split"] for row in splits}
@@ -113,7 +132,12 @@ def read_content(run: Path) -> ReportContent:
     resolved = read_toml(folder.resolved_toml)
     layers = read_layers(folder.layers_csv)
     learning = read_learning(folder, facts=record)
-    mistakes = find_mistakes(predictions, digests={row.path: row.sha256 for row in catalog.usable})
+    digests = {row.path: row.sha256 for row in catalog.usable}
+    mistakes = find_mistakes(predictions, digests=digests)
+    groups = {row["path"]: row["group"] for row in splits}
+    answers = answers_of(predictions, digests=digests, groups=groups)
+    matrix = confusion_rows(evaluation.confusion, classes=evaluation.classes)
+    by_class = class_scores(evaluation)
     mix_ups = find_mix_ups(evaluation)
     photos = _photos(catalog, splits=splits)
     return ReportContent(
@@ -122,11 +146,14 @@ def read_content(run: Path) -> ReportContent:
         num_test=evaluation.num_images,
         classes=evaluation.classes,
         accuracy=evaluation.accuracy,
+        confidence=confidence_content(evaluation),
         scores=scores(evaluation),
-        class_scores=class_scores(evaluation),
-        confusion=evaluation.confusion,
+        class_scores=by_class,
+        class_sections=class_sections(by_class, answers),
+        matrix=matrix,
+        cells=cells_of(answers, classes=evaluation.classes, shown=matrix.names),
         mix_ups=mix_ups,
-        confused=most_confused(mix_ups, mistakes, confusion=_by_name(evaluation)),
+        confused=most_confused(mix_ups, num_mistakes=len(mistakes), confusion=_by_name(evaluation)),
         photos=photos,
         preprocessing=preprocess_content(folder, resolved=resolved, samples=photos.samples),
         settings=list_settings(resolved),
@@ -138,11 +165,16 @@ def read_content(run: Path) -> ReportContent:
         learning=learning,
         mistakes=mistakes[:MAX_MISTAKES],
         num_mistakes=len(mistakes),
+        least_sure=least_sure(answers),
         findings=_findings(audit, rows=catalog.rows, sides=sides) if audit else None,
         shortcuts=(
             shortcut_content(audit.shortcuts, classifier=evaluation.accuracy) if audit else None
         ),
         comparisons=read_comparisons(run),
+        bundle=_digests(folder.model_dir / "MANIFEST.json"),
+        more_photos=more_photos_content(
+            read_learning_curve(run), is_probe=record.get("strategy") == "probe"
+        ),
     )
 
 
@@ -168,6 +200,15 @@ def list_settings(resolved: Mapping[str, Any]) -> tuple[Setting, ...]:
         for section, values in resolved.items()
         if section != "reasons" and isinstance(values, dict)
         for key, value in values.items()
+    )
+
+
+def _digests(manifest: Path) -> dict[str, str]:
+    if not manifest.is_file():
+        return {}
+    sums = read_json(manifest).get("sha256")
+    return (
+        {str(name): str(digest) for name, digest in sums.items()} if isinstance(sums, dict) else {}
     )
 
 

@@ -7,9 +7,17 @@ a table (`epoch_table`).
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from fieldmark.report.charts import MARGIN, MAX_TICKS, Chart, height_axis, widened
+from fieldmark.report.charts import (
+    MARGIN,
+    MAX_TICKS,
+    Chart,
+    height_axis,
+    log_height_axis,
+    wants_logarithm,
+    widened,
+)
 from fieldmark.report.entries import Epoch
 from fieldmark.report.measures import MEASURES, SPLITS, Measure
 from fieldmark.report.plot import LARGE, SMALL, Axis, Line, Mark, Size, line_chart
@@ -89,15 +97,19 @@ def _scores(
         for name, prefix in SPLITS
     ]
     lines = [line for line in lines if any(map(math.isfinite, line.ys))]
-    values = {y for line in lines for y in line.ys if math.isfinite(y)}
-    if not lines or (measure.key == "top_k" and values == {1.0}):
+    values = [y for line in lines for y in line.ys if math.isfinite(y)]
+    if not lines or (measure.key == "top_k" and set(values) == {1.0}):
         return None
     title = measure.title if size is SMALL else f"{measure.title} over the epochs"
+    y_axis = height_axis(values, is_share=measure.is_share)
+    if not measure.is_share and wants_logarithm(values):
+        lines = [replace(line, ys=[math.log10(y) for y in line.ys]) for line in lines]
+        y_axis = log_height_axis([y for line in lines for y in line.ys])
     svg = line_chart(
         lines,
         title=title,
         x=_epoch_axis(xs),
-        y=height_axis(tuple(values), is_share=measure.is_share),
+        y=y_axis,
         marks=[Mark(name="kept", x=kept)] if kept in xs else [],
         size=size,
     )

@@ -38,6 +38,10 @@ ABOUT: Mapping[str, str] = {
         "Accuracy counts all photos alike. Precision says how far a class can be believed when it "
         "is named, recall how much of a class is found."
     ),
+    "confidence": (
+        "A classifier says how sure it is of an answer. That is of use only if answers given with "
+        "90\u00a0% confidence are right nine times in ten, and if it can say that it does not know."
+    ),
     "confusion": (
         "Each row holds the test photos that truly are of a class; the column says what they were "
         "named. The diagonal is right, everything else is a mistake."
@@ -45,6 +49,14 @@ ABOUT: Mapping[str, str] = {
     "mistakes": (
         "What it gets wrong while it is sure of itself teaches most. Look for photos whose label "
         "is wrong, too: there the classifier may be right."
+    ),
+    "classes": (
+        "A class is more than its score: its typical photos show what the classifier takes it for, "
+        "the odd ones where that ends."
+    ),
+    "more-photos": (
+        "The more photos it learns from, the fewer mistakes it makes, and each doubling takes off "
+        "about the same share of them. So learning from fewer photos shows what more would bring."
     ),
     "shortcuts": (
         "A shortcut is something beside the subject that gives the class away, such as the size of "
@@ -65,6 +77,10 @@ ABOUT: Mapping[str, str] = {
     "recipe": (
         "Every setting that this run used. Where a value was worked out from the photos, the "
         "network or the machine, the reason stands beside it."
+    ),
+    "card": (
+        "What goes with the model where this report does not: what it is good for, what not, and "
+        "how that is known. It stands as MODEL_CARD.md in the folder of the model."
     ),
     "provenance": ("What is needed to know where these numbers come from, and to get them again."),
 }

@@ -8,6 +8,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from fieldmark.report.cells import cell_id
+
 NUM_SHADES = 9
 MAX_CLASSES = 60
 """Beyond this a matrix is too fine to read; the classes with the most mistakes are kept."""
@@ -17,6 +19,8 @@ MAX_CLASSES = 60
 class Cell:
     """One cell: `shade` is a CSS class such as `r5` (right) or `w3` (wrong), empty for none."""
 
+    id: str
+    """Of the panel with the photos behind it, which is there unless the count is 0."""
     count: int
     shade: str
 
@@ -66,7 +70,11 @@ def _row(counts: Sequence[int], *, name: str, diagonal: int, kept: Sequence[int]
     return MatrixRow(
         name=name,
         cells=tuple(
-            Cell(count=counts[j], shade=shade(counts[j], total=total, right=j == diagonal))
+            Cell(
+                id=cell_id(diagonal, j),
+                count=counts[j],
+                shade=shade(counts[j], total=total, right=j == diagonal),
+            )
             for j in kept
         ),
         recall=counts[diagonal] / total if total else None,

@@ -15,9 +15,6 @@ from fieldmark.evaluation.predictions import Predictions
 from fieldmark.report.entries import Mistake, MixUp, Photo
 from fieldmark.report.wording import percent
 
-MAX_PAIR = 12
-"""Photos of the pair that are shown: two full rows of the page."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfusedPair:
@@ -25,8 +22,6 @@ class ConfusedPair:
 
     mix_up: MixUp
     sentence: str
-    photos: tuple[Mistake, ...]
-    """Those of the pair, the most confident first; at most `MAX_PAIR`."""
 
 
 def find_mistakes(predictions: Predictions, *, digests: Mapping[str, str]) -> tuple[Mistake, ...]:
@@ -61,31 +56,25 @@ def find_mix_ups(evaluation: Evaluation) -> tuple[MixUp, ...]:
 
 def most_confused(
     mix_ups: Sequence[MixUp],
-    mistakes: Sequence[Mistake],
     *,
+    num_mistakes: int,
     confusion: Mapping[str, Mapping[str, int]],
 ) -> ConfusedPair | None:
     """Return the pair that is mixed up most often; None where every photo was named right.
 
     Args:
         mix_ups: the most frequent first.
-        mistakes: all of them, the most confident first.
+        num_mistakes: how many photos were named wrong in all.
         confusion: counts of test photos by true and by predicted class.
     """
     if not mix_ups:
         return None
     first = mix_ups[0]
-    photos = [
-        mistake
-        for mistake in mistakes
-        if (mistake.true, mistake.predicted) == (first.true, first.predicted)
-    ]
     back = confusion[first.predicted][first.true]
     num_ties = sum(other.times == first.times for other in mix_ups) - 1
     return ConfusedPair(
         mix_up=first,
-        sentence=_sentence(first, back=back, num_ties=num_ties, num_mistakes=len(mistakes)),
-        photos=tuple(photos[:MAX_PAIR]),
+        sentence=_sentence(first, back=back, num_ties=num_ties, num_mistakes=num_mistakes),
     )
 
 

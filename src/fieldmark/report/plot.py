@@ -50,6 +50,16 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Band:
+    """The area between two lines; `kind` is its class in the style sheet."""
+
+    kind: str
+    xs: Sequence[float]
+    lows: Sequence[float]
+    highs: Sequence[float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Mark:
     """An upright dotted line."""
 
@@ -91,6 +101,7 @@ def line_chart(
     x: Axis,
     y: Axis,
     marks: Sequence[Mark] = (),
+    bands: Sequence[Band] = (),
     size: Size = LARGE,
     legend: bool = True,
 ) -> str:
@@ -98,6 +109,7 @@ def line_chart(
     frame = _Frame(size=size, x=x, y=y, top=LEGEND_PX if legend else BARE_PX)
     parts = [
         *frame.grid(),
+        *(_band(band, frame) for band in bands),
         *(_mark(mark, frame) for mark in marks),
         *(part for line in lines for part in _line(line, frame)),
         *(_legend(lines, marks, frame) if legend else ()),
@@ -187,6 +199,12 @@ def _thinned(points: Sequence[Point]) -> Sequence[Point]:
         kept.add(min(range(start, end), key=lambda place: points[place][1]))
         kept.add(max(range(start, end), key=lambda place: points[place][1]))
     return [points[place] for place in sorted(kept)]
+
+
+def _band(band: Band, frame: _Frame) -> str:
+    upper = [frame.place(point) for point in zip(band.xs, band.highs, strict=True)]
+    lower = [frame.place(point) for point in zip(band.xs, band.lows, strict=True)]
+    return f'<path class="band {band.kind}" d="{_path([*upper, *reversed(lower)])}Z"/>'
 
 
 def _mark(mark: Mark, frame: _Frame) -> str:

@@ -12,13 +12,14 @@ from fieldmark.base.executor import ThreadExecutor
 from fieldmark.base.files import write_text
 from fieldmark.base.run_folder import RunFolder
 from fieldmark.report import course, curves, figures, wording
+from fieldmark.report.card import card_of
+from fieldmark.report.cells import in_turn
 from fieldmark.report.content import ReportContent, read_content
 from fieldmark.report.entries import Photo
 from fieldmark.report.environment import render_page
 from fieldmark.report.epoch_table import epoch_table
 from fieldmark.report.explanations import ABOUT
 from fieldmark.report.findings import verdict_of
-from fieldmark.report.matrix import confusion_rows
 from fieldmark.report.network import known_sum
 from fieldmark.report.preprocessing import View, read_views
 from fieldmark.report.scales import scale_floor
@@ -35,11 +36,15 @@ SECTIONS = (
     ("optimizer", "Optimizer"),
     ("curves", "Results of training"),
     ("scores", "Evaluation"),
+    ("confidence", "How sure it is"),
     ("confusion", "Confusion matrix"),
     ("mistakes", "Worst mistakes"),
+    ("classes", "Class by class"),
+    ("more-photos", "Would more photos help?"),
     ("shortcuts", "Shortcuts"),
     ("findings", "Findings"),
     ("recipe", "Recipe"),
+    ("card", "Model card"),
     ("provenance", "Provenance"),
 )
 """Id and title in the order of the work; each id has a template of its name, and what it is about
@@ -53,13 +58,21 @@ SHORT_TITLES = {
     "network": "Network",
     "weights": "Weights",
     "curves": "Training",
+    "confidence": "Confidence",
     "confusion": "Mix-ups",
     "mistakes": "Mistakes",
+    "classes": "Classes",
+    "more-photos": "More photos",
+    "card": "Card",
     "provenance": "Origin",
 }
 """As they stand in the bar of links, where room is scarce."""
 
 MAX_COUNT_BARS = 60
+
+MAX_PICTURE_BYTES = 5_000_000
+"""The thumbnails of the page together; what else it holds stays well under 3 MB, so that the whole
+stays under 8."""
 
 
 def write_report(run: Path) -> Path:
@@ -82,6 +95,7 @@ def write_report(run: Path) -> Path:
         photos_shown(content),
         executor=ThreadExecutor(),
         turn_upright=content.turn_upright,
+        max_total_bytes=MAX_PICTURE_BYTES,
     )
     views = read_views(root, content.preprocessing, executor=ThreadExecutor())
     page = RunFolder(run).report_html
@@ -92,16 +106,21 @@ def write_report(run: Path) -> Path:
 def photos_shown(content: ReportContent) -> Iterator[Photo]:
     """Yield the photos that the page shows, the most important first.
 
-    Those are the photos of the pair most often mixed up and the other mistakes, then the evidence
-    of the findings, then the samples.
+    Those are the worst mistakes and the evidence of the findings, then the samples, what is typical
+    and odd, and last the photos behind the matrix, of which there may be many: mistakes first. A
+    photo that stands in several places comes as often.
     """
-    if content.confused:
-        yield from (mistake.photo for mistake in content.confused.photos)
     yield from (mistake.photo for mistake in content.mistakes)
     if content.findings:
         yield from content.findings.photos()
     for samples in content.photos.samples.values():
         yield from samples
+    yield from (answer.photo for answer in content.least_sure)
+    for section in content.class_sections:
+        yield from (answer.photo for answer in (*section.typical, *section.odd))
+    for right in (False, True):
+        cells = [cell for cell in content.cells if cell.is_right == right]
+        yield from (answer.photo for answer in in_turn(cells))
 
 
 def sections_of(content: ReportContent) -> tuple[tuple[str, str], ...]:
@@ -109,6 +128,7 @@ def sections_of(content: ReportContent) -> tuple[tuple[str, str], ...]:
     compared = content.comparisons
     has = {
         "findings": content.findings is not None,
+        "more-photos": content.more_photos is not None,
         "shortcuts": content.shortcuts is not None,
         "grouping": compared.naive_split is not None or compared.given_split is not None,
         "labels": compared.labels is not None,
@@ -135,7 +155,8 @@ def render(content: ReportContent, *, thumbnails: Thumbnails, views: Sequence[Vi
         **_findings(content),
         **_network(content),
         **_curves(content),
-        **_provenance(content),
+        **_provenance(content, thumbnails),
+        card=card_of(content),
     )
 
 
@@ -148,8 +169,15 @@ def _result(content: ReportContent) -> dict[str, Any]:
         "accuracy_floor": scale_floor([content.accuracy.low]),
         "score_floor": scale_floor(shares),
         "class_floor": scale_floor([row.f1.low for row in content.class_scores]),
-        "matrix": confusion_rows(content.confusion, classes=content.classes),
+        "opened": _opened(content),
     }
+
+
+def _opened(content: ReportContent) -> str:
+    """Return the id of the cell whose photos are seen before one is chosen; empty for none."""
+    pair = content.confused.mix_up if content.confused else None
+    names = (pair.true, pair.predicted) if pair else ()
+    return next((cell.id for cell in content.cells if (cell.true, cell.predicted) == names), "")
 
 
 def _photos(content: ReportContent) -> dict[str, Any]:
@@ -214,7 +242,7 @@ def _curves(content: ReportContent) -> dict[str, Any]:
     }
 
 
-def _provenance(content: ReportContent) -> dict[str, Any]:
+def _provenance(content: ReportContent, thumbnails: Thumbnails) -> dict[str, Any]:
     run = content.run
     peak = run.peak_memory_mib
     rows = {
@@ -228,8 +256,17 @@ def _provenance(content: ReportContent) -> dict[str, Any]:
         "Device": wording.device(run.device),
         "Peak memory": f"{peak:,.0f} MiB" if peak else "",
         "Fieldmark": run.fieldmark_version,
+        "Photos on this page": _room(thumbnails),
     }
     return {
         "provenance": [(name, value) for name, value in rows.items() if value],
         "longest_stage": max([1e-9, *(seconds for _, seconds in run.stages)]),
     }
+
+
+def _room(thumbnails: Thumbnails) -> str:
+    """Say how much room the pictures of the page take, and how much they may."""
+    if not thumbnails.images:
+        return ""
+    taken, most = (size / 1e6 for size in (thumbnails.num_bytes, MAX_PICTURE_BYTES))
+    return f"{len(thumbnails.images):,} small copies, {taken:.1f} MB; at most {most:.1f} MB"

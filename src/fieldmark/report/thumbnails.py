@@ -9,6 +9,7 @@ Not covered: choosing the photos (see `content`).
 import base64
 import hashlib
 import io
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -27,7 +28,8 @@ MAX_WIDTH_PX, MAX_HEIGHT_PX = 208, 112
 MIN_SHAPE, MAX_SHAPE = 0.7, 1.5
 QUALITY = 78
 MAX_TOTAL_BYTES = 2_000_000
-"""All data URIs of a page together; photos beyond it are left out and counted."""
+"""All data URIs of a page together, each as often as it stands there; photos beyond it are left out
+and counted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +57,8 @@ class Thumbnails:
     """Photos that are gone or no longer the same file, the folder being there."""
     num_left_out: int = 0
     """Photos for which the page had no room."""
+    num_bytes: int = 0
+    """What all of them take up on the page as data URIs, each as often as it stands there."""
 
 
 def read_thumbnails(
@@ -70,12 +74,14 @@ def read_thumbnails(
     Args:
         root: The photos folder, or None if it is not known.
         photos: What to show, the most important first: they are kept when space runs out, and
-            the rest is not even read.
+            the rest is not even read. A photo that stands in several places comes as often.
         executor: Maps over the photos.
         turn_upright: Follow the orientation in the metadata, as the run did or did not.
         max_total_bytes: The room for all of them together, as data URIs.
     """
-    wanted = list({photo.path: photo for photo in photos}.values())
+    shown = list(photos)
+    wanted = list({photo.path: photo for photo in shown}.values())
+    times = Counter(photo.path for photo in shown)
     if root is None or not root.is_dir():
         return Thumbnails(images={}, moved=True, num_missing=len(wanted))
     images: dict[str, Thumbnail] = {}
@@ -84,16 +90,17 @@ def read_thumbnails(
     for photo, image in zip(wanted, made, strict=False):
         if image is None:
             num_missing += 1
-        elif total + len(image.uri) > max_total_bytes:
+        elif total + times[photo.path] * len(image.uri) > max_total_bytes:
             break
         else:
             images[photo.path] = image
-            total += len(image.uri)
+            total += times[photo.path] * len(image.uri)
     return Thumbnails(
         images=images,
         moved=False,
         num_missing=num_missing,
         num_left_out=len(wanted) - len(images) - num_missing,
+        num_bytes=total,
     )
 
 

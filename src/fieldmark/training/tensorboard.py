@@ -57,11 +57,8 @@ class EventFiles:
             self._writer.close()
 
 
-def tensorboard_scalars(folder: Path, *, first_step: int = 0) -> Scalars:
+def tensorboard_scalars(folder: Path) -> Scalars:
     """Return a sink of event files in `folder`, which is made if need be.
-
-    Where training goes on, `first_step` is the first that it will do: TensorBoard shows nothing
-    of what an earlier part wrote from there on.
 
     Raises:
         RecipeError: TensorBoard is not installed.
@@ -72,7 +69,7 @@ def tensorboard_scalars(folder: Path, *, first_step: int = 0) -> Scalars:
             warnings.simplefilter("ignore")
             from torch.utils.tensorboard import SummaryWriter
 
-            writer = SummaryWriter(str(folder), purge_step=first_step or None)
+            writer = SummaryWriter(str(folder))
     except ImportError as error:
         raise RecipeError(MISSING) from error
     return EventFiles(writer)

@@ -1,0 +1,148 @@
+"""The training photos nearest to a photo: what its answer rests on, to be looked at.
+
+In: a finished run and features of photos. Out: `TrainingPhotos`, and the nearest of them.
+Nearness is the cosine between the features that the run's own backbone gives. Features of a frozen
+backbone were computed by the run; those of a trained one are computed once for each bundle. Both
+are kept in the user's cache, photo by photo.
+
+Shapes: N photos, F features.
+"""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from fieldmark.base.errors import DataError
+from fieldmark.base.executor import ThreadExecutor
+from fieldmark.base.files import sha256_of
+from fieldmark.base.progress import Progress
+from fieldmark.base.run_folder import RunFolder
+from fieldmark.data.catalog import CatalogRow, read_catalog
+from fieldmark.data.preprocess import Preprocess
+from fieldmark.data.splits import TRAIN, read_splits
+from fieldmark.models.bundle import WEIGHTS
+from fieldmark.models.classifier import Classifier
+from fieldmark.models.features import FeatureCache, features_key
+from fieldmark.models.inference import Predictor
+from fieldmark.run import Run
+
+MAX_COMPUTED = 10_000
+"""Training photos whose features are computed at most: minutes on a CPU. What is kept from before
+comes on top."""
+CHUNK_BYTES = 1 << 27
+"""Pixels that lie in memory at a time."""
+TINY = float(np.finfo(np.float32).tiny)
+"""What features of length 0 are divided by."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingPhotos:
+    """What a classifier has learned from, in the space of its features."""
+
+    rows: tuple[CatalogRow, ...]
+    units_NF: NDArray[np.float32]
+    """Their features, each of length 1."""
+    num_in_all: int
+    """All training photos, also those that could not be looked at."""
+
+    def nearest(
+        self, features_F: NDArray[np.float32], *, most: int
+    ) -> list[tuple[CatalogRow, float]]:
+        """Return the rows nearest to a photo's features and the cosines, the nearest first."""
+        cosines_N = self.units_NF @ _units(features_F[None])[0]
+        order = np.argsort(-cosines_N, kind="stable")[:most]
+        return [(self.rows[index], float(np.clip(cosines_N[index], -1, 1))) for index in order]
+
+
+def training_photos(
+    run: Run,
+    classifier: Classifier,
+    *,
+    predictor: Predictor,
+    device: torch.device,
+    progress: Progress,
+) -> TrainingPhotos | None:
+    """Return the training photos of a run with their features; None where there are none at hand.
+
+    Photos that are gone or have changed since the run are left out.
+
+    Args:
+        run: a bundle without its run gives None.
+        classifier: of the run.
+        predictor: of the classifier.
+        device: on which it predicts.
+        progress: told of each photo, and why there are none.
+
+    Raises:
+        RunError: a file of the run is missing or malformed.
+    """
+    if run.path is None:
+        progress.note("This is a bundle without its run, so no training photos are shown.")
+        return None
+    folder = RunFolder(run.path)
+    root = Path(str(run.record.get("photos")))
+    catalog = read_catalog(folder.catalog_csv, root=root)
+    wanted = set(read_splits(folder.splits_csv).paths(TRAIN))
+    rows = [row for row in catalog.usable if row.path in wanted]
+    cache = FeatureCache(_key(run, classifier, device=device))
+    unknown = sorted((row for row in rows if row.sha256 not in cache), key=lambda row: row.sha256)
+    num_kept = len(rows) - len(unknown)
+    progress.start("Training photos", total=num_kept + len(unknown[:MAX_COMPUTED]), unit="photos")
+    progress.advance(num_kept)
+    for pixels_MSSC, sha256s in _chunks(unknown[:MAX_COMPUTED], root, classifier.preprocess):
+        cache.features(predictor, pixels_MSSC, sha256s=sha256s, on_batch=progress.advance)
+    rows = [row for row in rows if row.sha256 in cache]
+    progress.finish(f"features of {len(rows):,} photos, {num_kept:,} of them from the cache")
+    if not rows:
+        progress.note(f"No training photo could be read in {root}, so none are shown.")
+        return None
+    blank = np.empty((0, 1, 1, 3), dtype=np.uint8)
+    sha256s = [row.sha256 for row in rows]
+    cached = cache.features(predictor, blank, sha256s=sha256s, on_batch=lambda _: None)
+    return TrainingPhotos(
+        rows=tuple(rows), units_NF=_units(cached.features_NF), num_in_all=len(wanted)
+    )
+
+
+def _key(run: Run, classifier: Classifier, *, device: torch.device) -> str:
+    """Return the name of the features: that of the run's own where its backbone was not trained."""
+    record: dict[str, Any] = dict(run.record)
+    published = record.get("sha256", {}).get("weights")
+    is_frozen = record.get("strategy") == "probe" and published
+    weights = published if is_frozen else sha256_of(run.bundle / WEIGHTS)
+    return features_key(classifier, weights_sha256=weights, device=device)
+
+
+def _chunks(
+    rows: Sequence[CatalogRow], root: Path, preprocess: Preprocess
+) -> Iterator[tuple[NDArray[np.uint8], list[str]]]:
+    """Yield pixels (M, S, S, 3) and digests of the photos that are still as they were."""
+
+    def read(row: CatalogRow) -> NDArray[np.uint8] | None:
+        try:
+            content = (root / row.path).read_bytes()
+            if hashlib.sha256(content).hexdigest() != row.sha256:
+                return None
+            return preprocess.to_pixels(preprocess.decode(content).pixels_HW3)
+        except (OSError, DataError):
+            return None
+
+    size = max(1, CHUNK_BYTES // (3 * preprocess.size_px**2))
+    for start in range(0, len(rows), size):
+        chunk = rows[start : start + size]
+        read_M = zip(chunk, ThreadExecutor().map(read, chunk), strict=True)
+        good = [(row.sha256, pixels) for row, pixels in read_M if pixels is not None]
+        if good:
+            yield np.stack([pixels for _, pixels in good]), [sha256 for sha256, _ in good]
+
+
+def _units(features_NF: NDArray[np.float32]) -> NDArray[np.float32]:
+    lengths_N1 = np.maximum(np.linalg.norm(features_NF, axis=1, keepdims=True), TINY)
+    units_NF: NDArray[np.float32] = (features_NF / lengths_N1).astype(np.float32)
+    return units_NF
