@@ -4,8 +4,9 @@ In: a `Classifier`, the pixels of a photo as the network sees them, classes. Out
 logits. Their positive part is what Grad-CAM (Selvaraju et al. 2017) shows.
 Gradients are taken place by place (HiResCAM, Draelos and Carin 2020, equation 4) instead of being
 averaged over the map first. Behind average pooling both are the same; for a head on flattened maps,
-and at an earlier stage, only this keeps the places apart. For a linear head on pooled or flattened maps the mean of a map is
-the logit less the head's bias, exactly; so maps of several layers, and of several views, add up.
+and at an earlier stage, only this keeps the places apart. For a linear head on pooled or flattened
+last maps the mean of a map is the logit less the head's bias, exactly; so maps of several layers,
+and of several views, add up.
 Not covered: which layers these are (see `map_layers`), and drawing.
 """
 
