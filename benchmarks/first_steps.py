@@ -29,10 +29,24 @@ from reference_arrays import write_arrays, write_first_weights
 
 BATCH_SIZE, NUM_STEPS, SEED = 32, 20, 0
 SHOWN = (1, 2, 3, 4, 6, 8, 12, 16, 20)
+"""Steps that have a column of the table."""
 RATES = {"sgd": 0.01, "adam": 1e-3}
 TABLE = FiguresTable(
     name="first_steps",
-    header=("Optimizer", "Program", *(f"Step {step}" for step in SHOWN), "Date"),
+    header=(
+        "Optimizer",
+        "Program",
+        "Step 1",
+        "Step 2",
+        "Step 3",
+        "Step 4",
+        "Step 6",
+        "Step 8",
+        "Step 12",
+        "Step 16",
+        "Step 20",
+        "Date",
+    ),
     num_keys=2,
 )
 
