@@ -1,6 +1,6 @@
 """Writes docs/cli.md: the help text of every command, as the command line prints it.
 
-Renew it with `.venv/bin/python docs/generate_cli.py` after a change to `src/fieldmark/cli.py`.
+Renew it with `.venv/bin/python docs/generate_cli.py` after a change to the verbs.
 """  # noqa: INP001 - a script beside the pages that it writes
 
 from pathlib import Path

@@ -229,7 +229,7 @@ def test_the_library_gives_an_accuracy_with_its_interval(finished_quick: Run) ->
 def test_progress_is_shown_only_where_there_is_time_to_see_it(
     finished_quick: Run, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from fieldmark import workflow
+    from fieldmark import predicting
     from fieldmark.base.progress import SilentProgress
 
     class Counter(SilentProgress):
@@ -240,7 +240,7 @@ def test_progress_is_shown_only_where_there_is_time_to_see_it(
 
     few, many = Counter(), Counter()
     fieldmark.predict(finished_quick, [photos], progress=few)
-    monkeypatch.setattr(workflow, "SHOWN_FROM", 36)
+    monkeypatch.setattr(predicting, "SHOWN_FROM", 36)
     fieldmark.predict(finished_quick, [photos], progress=many)
     assert (few.done, many.done) == (0, 36)
 

@@ -16,17 +16,10 @@ from fieldmark.arguments import (
     recipe_asked,
     require_new,
 )
-from fieldmark.base.errors import DataError, RunError
-from fieldmark.base.files import write_json
 from fieldmark.base.progress import Progress, SilentProgress
-from fieldmark.base.run_folder import (
-    RUNS_FOLDER,
-    create_run_folder,
-    next_run_path,
-    require_place,
-)
+from fieldmark.base.run_folder import RUNS_FOLDER, next_run_path, require_place
 from fieldmark.base.run_record import recorded_call
-from fieldmark.run import Run, find_photos, load
+from fieldmark.run import Run, load
 
 if TYPE_CHECKING:
     from fieldmark.comparing import Comparison
@@ -38,8 +31,6 @@ if TYPE_CHECKING:
     from fieldmark.models.prediction import Prediction
 
 DIGITS_FOLDER = "digits"
-SHOWN_FROM = 100
-"""Fewer photos than this are named before a bar could be read."""
 
 
 def train(
@@ -186,40 +177,15 @@ def evaluate(
 ) -> "Evaluation":
     """Return a run's numbers on its test split, or on another folder of labelled photos.
 
-    With `photos` and `out`, `catalog.csv`, `predictions.csv` and `evaluation.json` are written
-    into `out`, which must be new or empty.
+    See `evaluating.evaluate`.
 
     Raises:
         RunError: the run cannot be read, or `out` cannot be used.
         DataError: the photos' classes are not those of the run.
     """
-    from fieldmark.evaluation.evaluation import evaluate as evaluate_predictions
+    from fieldmark import evaluating
 
-    loaded = run if isinstance(run, Run) else load(run)
-    if photos is None:
-        if out:
-            raise RunError(
-                "--out goes with another folder of photos; the run's own numbers are in its "
-                "predictions.csv and evaluation.json already."
-            )
-        return loaded.evaluation
-    from fieldmark.evaluation.predictions import write_predictions
-    from fieldmark.new_photos import predict_folder
-
-    root, path = photos_folder(photos), Path(out).expanduser() if out else None
-    if path:
-        require_place(path, photos=root)
-    classifier = loaded.classifier
-    predictions, catalog = predict_folder(classifier, root, progress=progress or SilentProgress())
-    evaluation = evaluate_predictions(predictions, decision=classifier.decision)
-    if path:
-        from fieldmark.data.catalog import write_catalog
-
-        folder = create_run_folder(path)
-        write_catalog(folder.catalog_csv, catalog)
-        write_predictions(folder.predictions_csv, predictions)
-        write_json(folder.evaluation_json, evaluation.to_json())
-    return evaluation
+    return evaluating.evaluate(run, photos, out=out, progress=progress)
 
 
 def compare(
@@ -258,18 +224,9 @@ def predict(
         RunError: the run cannot be read.
         DataError: a path does not exist, there is no photo, or none of them could be read.
     """
-    loaded = run if isinstance(run, Run) else load(run)
-    photos, left_out = find_photos([Path(path).expanduser() for path in paths])
-    if progress is None or len(photos) < SHOWN_FROM:
-        progress = SilentProgress()
-    progress.start("Prediction", total=len(photos), unit="photos")
-    predictions = []
-    for prediction in loaded.iterate_predictions(photos, top_k=top_k):
-        predictions.append(prediction)
-        progress.advance()
-    progress.finish(f"{len(predictions):,} photos")
-    _require_some(predictions)
-    return predictions, left_out
+    from fieldmark import predicting
+
+    return predicting.predict(run, paths, top_k=top_k, progress=progress)
 
 
 def explain(
@@ -369,15 +326,3 @@ def fetch(name: str, folder: str | Path, *, progress: Progress | None = None) ->
     from fieldmark import fetching
 
     return fetching.fetch(name, Path(folder), progress=progress or SilentProgress())
-
-
-def _require_some(predictions: "Sequence[Prediction]") -> None:
-    if not all(prediction.error for prediction in predictions):
-        return
-    first = predictions[0]
-    if len(predictions) == 1:
-        raise DataError(f"{first.path} could not be read: {first.error}.")
-    raise DataError(
-        f"None of the {len(predictions):,} photos could be read, such as {first.path}: "
-        f"{first.error}."
-    )
