@@ -303,6 +303,50 @@ def test_what_took_the_memory_is_let_go_before_the_next_attempt(make_stepper: Ma
     assert alive == [False]
 
 
+def short_of_memory(
+    monkeypatch: pytest.MonkeyPatch, stepper: Stepper, *, failures: int
+) -> list[int]:
+    """Let the optimizer run out of memory so many times, halfway into what it first takes."""
+    met: list[int] = []
+    step = stepper.optimizer.step
+
+    def scarce() -> None:
+        if len(met) < failures:
+            met.append(len(stepper.optimizer.state))
+            stepper.optimizer.state[next(stepper.network.parameters())]["step"] = torch.tensor(0.0)
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        step()
+
+    monkeypatch.setattr(stepper.optimizer, "step", scarce)
+    return met
+
+
+def test_an_optimizer_short_of_memory_at_its_first_step_begins_it_anew(
+    make_stepper: MakeStepper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, batches = make_stepper()
+    plain.step(first(batches), epoch=1, index=0)
+    stepper, batches = make_stepper()
+    met = short_of_memory(monkeypatch, stepper, failures=1)
+    stepper.step(first(batches), epoch=1, index=0)
+    assert met == [0]
+    expected, found = weights_of(plain), weights_of(stepper)
+    assert all(torch.equal(found[name], value) for name, value in expected.items())
+
+
+@pytest.mark.parametrize(("step", "failures"), [(1, 2), (2, 1)])
+def test_an_optimizer_without_memory_is_an_error_that_says_what_to_do(
+    make_stepper: MakeStepper, monkeypatch: pytest.MonkeyPatch, step: int, failures: int
+) -> None:
+    stepper, batches = make_stepper()
+    batch = first(batches)
+    if step == 2:
+        stepper.step(batch, epoch=1, index=0)
+    short_of_memory(monkeypatch, stepper, failures=failures)
+    with pytest.raises(RecipeError, match=r"optim\.name to sgd.*--resume"):
+        stepper.step(batch, epoch=1, index=step - 1)
+
+
 # Losses that are not a number
 
 

@@ -63,7 +63,8 @@ class Stepper:
 
         Raises:
             DivergedError: the loss is not finite; on a GPU this is seen a step later.
-            RecipeError: not even two photos fit into the GPU's memory.
+            RecipeError: not even two photos fit into the GPU's memory, or not what the optimizer
+                keeps.
         """
         done = (epoch - 1) * self.steps_per_epoch + index
         lr = self.rate_at(done)
@@ -72,7 +73,7 @@ class Stepper:
         self._check(loss, batch, index)
         if self.course.optim.clip_norm is not None:
             clip(self.network.parameters(), self.course.optim.clip_norm)
-        self.optimizer.step()
+        self._move()
         if self.ema is not None:
             self.ema.update(self.network, done)
         return logits_NC, lr
@@ -134,6 +135,36 @@ class Stepper:
                 problem = error.with_traceback(None)
             self._shrink(len(batch.labels_N), problem)
 
+    def _move(self) -> None:
+        """Let the optimizer move the weights; its first step takes memory for what it keeps.
+
+        Raises:
+            RecipeError: there is not enough of it.
+        """
+        is_first = not self.optimizer.state
+        try:
+            self.optimizer.step()
+        except torch.OutOfMemoryError as error:
+            problem = error.with_traceback(None)
+        else:
+            return
+        if not is_first:  # some weights may have moved already, so it cannot be tried again
+            raise self._short_of_memory(problem) from problem
+        self.optimizer.state.clear()
+        _free_cached()
+        try:
+            self.optimizer.step()
+        except torch.OutOfMemoryError as error:
+            raise self._short_of_memory(error) from error
+
+    def _short_of_memory(self, problem: Exception) -> RecipeError:
+        return RecipeError(
+            "The memory of the GPU does not hold the weights, their gradients and what the "
+            f"optimizer {self.course.optim.name} keeps of them ({problem}). Set optim.name to sgd, "
+            "which keeps least, take a smaller backbone, or end other programs on the GPU and go "
+            "on with --resume."
+        )
+
     def _shrink(self, num_photos: int, problem: Exception) -> None:
         tried = min(self.micro_batch, num_photos)
         half = math.ceil(tried / 2)
@@ -143,8 +174,7 @@ class Stepper:
                 f"({problem}). Set a smaller data.size_px, or take a smaller backbone."
             ) from problem
         self.micro_batch = half
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        _free_cached()
         norms = (
             ""
             if self.course.batch_norm == "frozen"
@@ -204,6 +234,12 @@ def _parts(num_photos: int, size: int) -> list[slice]:
     num_parts = num_steps(num_photos, batch_size=size)
     bounds = np.linspace(0, num_photos, num_parts + 1).round().astype(int)
     return [slice(int(a), int(b)) for a, b in pairwise(bounds)]
+
+
+def _free_cached() -> None:
+    """Give back the memory of the GPU that nothing lies in."""
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def _require_finite(loss: Tensor, batch: Batch, index: int) -> None:
