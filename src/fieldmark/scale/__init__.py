@@ -1,0 +1,1 @@
+"""More machines: the only place that imports the distributed engine."""

@@ -1,0 +1,1 @@
+"""Studies: what recipe fields do, by designed experiments and searches. No torch, no photos."""
