@@ -1,0 +1,130 @@
+"""Clients that load a server over HTTP: what goes out is prepared, so that they cost little.
+
+In: an address and photos. Out: how many answers came, of which status, after how long.
+`closed` keeps a number of clients busy, each with one request at a time; `opened` sends at a rate,
+whether answers come or not.
+"""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+
+@dataclass(kw_only=True)
+class Load:
+    """What came of loading a server."""
+
+    seconds: float = 0.0
+    statuses: Counter[str] = field(default_factory=Counter)
+    latencies: list[float] = field(default_factory=list)
+    """Seconds of the good answers."""
+
+    @property
+    def good_a_second(self) -> float:
+        """Good answers a second."""
+        return self.statuses["200"] / self.seconds if self.seconds else 0.0
+
+    def quantile(self, share: float) -> float:
+        """Return the seconds within which a share of the good answers came."""
+        ordered = sorted(self.latencies)
+        return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0.0
+
+
+def request_bytes(photo: bytes, *, port: int, path: str = "/predict") -> bytes:
+    """Return a request with a photo, head and body in one."""
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n"
+        f"Content-Type: application/octet-stream\r\nContent-Length: {len(photo)}\r\n\r\n"
+    )
+    return head.encode() + photo
+
+
+class Client:
+    """One connection, opened again where the server has closed it."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+
+    async def ask(self, request: bytes) -> str:
+        """Return the status of the answer, or what went wrong."""
+        try:
+            if self._streams is None:
+                self._streams = await asyncio.open_connection("127.0.0.1", self._port)
+        except OSError:
+            return "refused"
+        reader, writer = self._streams
+        try:
+            writer.write(request)
+            head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
+            length = int(head.split("content-length:")[1].split("\r\n")[0])
+            await reader.readexactly(length)
+        except (OSError, asyncio.IncompleteReadError, IndexError, ValueError) as error:
+            self.close()
+            return f"lost ({type(error).__name__})"
+        if "connection: close" in head:
+            self.close()
+        return head.split(" ", 2)[1]
+
+    def close(self) -> None:
+        """Give the connection up."""
+        if self._streams is not None:
+            self._streams[1].close()
+        self._streams = None
+
+
+async def closed(port: int, requests: Sequence[bytes], *, num_clients: int, seconds: float) -> Load:
+    """Keep clients busy for some seconds, or until the server refuses connections."""
+    load, began = Load(), time.perf_counter()
+    numbers = iter(range(1 << 60))
+
+    async def work() -> None:
+        client = Client(port)
+        while time.perf_counter() - began < seconds:
+            sent = time.perf_counter()
+            status = await client.ask(requests[next(numbers) % len(requests)])
+            if status == "refused":
+                break
+            load.statuses[status] += 1
+            if status == "200":
+                load.latencies.append(time.perf_counter() - sent)
+        client.close()
+
+    await asyncio.gather(*(work() for _ in range(num_clients)))
+    load.seconds = time.perf_counter() - began
+    return load
+
+
+async def opened(
+    port: int, requests: Sequence[bytes], *, rate: float, seconds: float, num_clients: int = 400
+) -> Load:
+    """Send requests at a rate; one for which no client is free counts as not sent."""
+    load, began, free = Load(), time.perf_counter(), [Client(port) for _ in range(num_clients)]
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def one(client: Client, request: bytes) -> None:
+        sent = time.perf_counter()
+        status = await client.ask(request)
+        load.statuses[status] += 1
+        if status == "200":
+            load.latencies.append(time.perf_counter() - sent)
+        free.append(client)
+
+    number = 0
+    while (now := time.perf_counter() - began) < seconds:
+        while number < now * rate:
+            if free:
+                task = asyncio.create_task(one(free.pop(), requests[number % len(requests)]))
+                tasks.add(task)
+                task.add_done_callback(tasks.discard)
+            else:
+                load.statuses["not sent"] += 1
+            number += 1
+        await asyncio.sleep(0.002)
+    load.seconds = time.perf_counter() - began
+    await asyncio.gather(*tasks)
+    for client in free:
+        client.close()
+    return load
