@@ -1,8 +1,10 @@
 """The first steps of the reference case in Keras and in Fieldmark: do the losses stay together?
 
-In: a folder of photos and a split file. Out: one Markdown row an optimizer and program on standard
-output; with --record the same rows stand in the table of benchmarks/README.md.
-Both take the same batches of photos as they are, from the same weights, in float32. Keras runs on
+In: a folder of photos and a split file. Out: one Markdown row an optimizer, precision and program
+on standard output; with --record the same rows stand in the table of benchmarks/README.md, and the
+curves in benchmarks/first_steps.svg.
+Both take the same batches of photos as they are, from the same weights, in float64 and in float32;
+a difference in float64 is one of the program, in float32 most of it is rounding. Keras runs on
 PyTorch here (`pip install keras`) and is given the loss of logits, as Keras on TensorFlow finds
 them behind a softmax itself.
 """
@@ -19,11 +21,14 @@ os.environ["KERAS_BACKEND"] = "torch"
 
 import keras
 import torch
+from keras.src.backend.common import dtypes
 
 from conditions import existing, require_folder, today
 from fieldmark import planning
 from fieldmark.arguments import recipe_asked
+from fieldmark.training.optim import epsilon_at
 from figures_table import FiguresTable
+from loss_curves import Curve, write_picture
 from peers.keras_reference import set_weights
 from reference_arrays import write_arrays, write_first_weights
 
@@ -31,10 +36,14 @@ BATCH_SIZE, NUM_STEPS, SEED = 32, 20, 0
 SHOWN = (1, 2, 3, 4, 6, 8, 12, 16, 20)
 """Steps that have a column of the table."""
 RATES = {"sgd": 0.01, "adam": 1e-3}
+PRECISIONS = ("float64", "float32")
+DECIMALS = {"float64": 6, "float32": 2}
+PICTURE = Path(__file__).with_name("first_steps.svg")
 TABLE = FiguresTable(
     name="first_steps",
     header=(
         "Optimizer",
+        "Precision",
         "Program",
         "Step 1",
         "Step 2",
@@ -47,7 +56,7 @@ TABLE = FiguresTable(
         "Step 20",
         "Date",
     ),
-    num_keys=2,
+    num_keys=3,
 )
 
 
@@ -64,41 +73,58 @@ def main() -> None:
         loaded = np.load(arrays)
         order = np.random.default_rng(SEED).permutation(len(loaded["train_labels"]))
         order = order[: BATCH_SIZE * NUM_STEPS]
-        images, labels = loaded["train_images"][order], loaded["train_labels"][order]
+        labels = loaded["train_labels"][order]
+        # Divided once for both: a last digit that differs is a difference in float64.
+        images = loaded["train_images"][order].astype("float32") / 255
         write_first_weights(num_classes=labels.shape[1], seed=SEED, out=weights)
-        rows = [
-            (name, program, *(f"{losses[step - 1]:.2f}" for step in SHOWN), today())
+        curves = [
+            Curve(panel=f"{name}, {precision}", program=program, losses=losses)
+            for precision in PRECISIONS
             for name in RATES
             for program, losses in (
-                ("Fieldmark", own_losses(name, images, labels)),
-                ("Keras", keras_losses(name, images, labels, weights=dict(np.load(weights)))),
+                ("Fieldmark", own_losses(name, precision, images, labels)),
+                (
+                    "Keras",
+                    keras_losses(name, precision, images, labels, weights=dict(np.load(weights))),
+                ),
             )
         ]
+    rows = [row_of(curve) for curve in curves]
     print("\n".join(TABLE.lines(rows)))
     if options.record:
         TABLE.record(rows)
+        write_picture(PICTURE, curves)
 
 
-def own_losses(optimizer: str, images: Any, labels: Any) -> list[float]:
+def row_of(curve: Curve) -> tuple[str, ...]:
+    optimizer, precision = curve.panel.split(", ")
+    shown = (f"{curve.losses[step - 1]:.{DECIMALS[precision]}f}" for step in SHOWN)
+    return (optimizer, precision, curve.program, *shown, today())
+
+
+def own_losses(optimizer: str, precision: str, images: Any, labels: Any) -> list[float]:
     """Return the loss of each step, before the weights are changed."""
     plan = planning.plan(recipe_asked("reference", backbone=None, weights="none", overrides=[]))
     classes = tuple(map(str, range(labels.shape[1])))
     classifier = planning.assemble(
         plan.spec, plan.preprocess, classes=classes, precision="float32", views=1, seed=SEED
     )
-    network = classifier.network.train()
+    dtype = getattr(torch, precision)
+    network = classifier.network.to(dtype).train()
     weights, rate = network.parameters(), RATES[optimizer]
     steps: torch.optim.Optimizer = (
         torch.optim.SGD(weights, lr=rate)
         if optimizer == "sgd"
         else torch.optim.Adam(weights, lr=rate, eps=1e-7)
     )
-    losses = []
+    losses: list[float] = []
     for begin in range(0, len(images), BATCH_SIZE):
         batch = torch.from_numpy(images[begin : begin + BATCH_SIZE]).permute(0, 3, 1, 2)
         truth = torch.from_numpy(labels[begin : begin + BATCH_SIZE].argmax(1))
+        if optimizer == "adam":
+            steps.param_groups[0]["eps"] = epsilon_at(len(losses), plan.recipe.optim)
         steps.zero_grad()
-        logits = network(classifier.preprocess.normalise(batch))
+        logits = network(batch.to(dtype))
         loss = torch.nn.functional.cross_entropy(logits, truth)
         loss.backward()  # type: ignore[no-untyped-call]
         steps.step()
@@ -106,8 +132,15 @@ def own_losses(optimizer: str, images: Any, labels: Any) -> list[float]:
     return losses
 
 
-def keras_losses(optimizer: str, images: Any, labels: Any, *, weights: Any) -> list[float]:
+def keras_losses(
+    optimizer: str, precision: str, images: Any, labels: Any, *, weights: Any
+) -> list[float]:
     """Return the same of Keras."""
+    # Keras narrows what results from float64 on its way, even where it is told to compute in it.
+    dtypes.BIT64_TO_BIT32_DTYPE["float64"] = precision
+    keras.config.set_floatx(precision)
+    keras.config.set_dtype_policy(precision)  # else that of the first use stays
+    keras.utils.clear_session()
     inputs = keras.Input(images.shape[1:])
     base = keras.applications.ResNet50(
         include_top=False, weights=None, input_shape=images.shape[1:]
@@ -120,13 +153,12 @@ def keras_losses(optimizer: str, images: Any, labels: Any, *, weights: Any) -> l
         optimizer=kinds[optimizer](learning_rate=RATES[optimizer]),
         loss=keras.losses.CategoricalCrossentropy(from_logits=True),
     )
-    losses = []
+    losses: list[float] = []
     for begin in range(0, len(images), BATCH_SIZE):
         part = slice(begin, begin + BATCH_SIZE)
         model.reset_metrics()
-        losses.append(
-            float(model.train_on_batch(images[part].astype("float32") / 255, labels[part]))
-        )
+        batch, truth = images[part].astype(precision), labels[part].astype(precision)
+        losses.append(float(model.train_on_batch(batch, truth)))
     return losses
 
 

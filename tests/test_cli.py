@@ -18,7 +18,7 @@ from fieldmark.run import Run
 
 CallMain = Callable[..., Any]
 
-VERDICT = ("set", "abstained", "error")
+VERDICT = ("set", "abstained", "unfamiliarity", "is_unfamiliar", "error")
 """The last columns of predictions as CSV."""
 
 OF_PHOTOS = [
@@ -33,11 +33,70 @@ OF_PHOTOS = [
 ]
 FLAGS = {
     "explore": OF_PHOTOS,
-    "train": ["--recipe", *OF_PHOTOS[:-1], "--resume", OF_PHOTOS[-1]],
+    "train": [
+        "--recipe",
+        *OF_PHOTOS[:-2],
+        "--folds",
+        "--seeds",
+        "--out",
+        "--resume",
+        "--set",
+    ],
+    "study": [
+        "--vary",
+        "--preset",
+        "--seeds",
+        "--runs",
+        "--search",
+        "--halving",
+        "--recipe",
+        "--backbone",
+        "--weights",
+        "--split-file",
+        "--engine",
+        "--address",
+        "--storage",
+        "--final",
+        "--out",
+        "--resume",
+        "--set",
+    ],
     "evaluate": ["--out"],
     "compare": ["--out"],
-    "predict": ["--top-k", "--format", "--output"],
+    "predict": [
+        "--top-k",
+        "--format",
+        "--output",
+        "--resume",
+        "--sort-into",
+        "--link",
+        "--null",
+    ],
     "explain": ["--true-class", "--out"],
+    "degrade": ["--kinds", "--max-photos", "--seed"],
+    "export": [
+        "--to",
+        "--precision",
+        "--input",
+        "--max-loss",
+        "--photos",
+        "--sign",
+        "--ort",
+        "--out",
+    ],
+    "verify": ["--key"],
+    "serve": [
+        "--host",
+        "--port",
+        "--token-file",
+        "--allow-host",
+        "--allow-origin",
+        "--max-batch",
+        "--max-wait-ms",
+        "--max-waiting",
+        "--max-body-mib",
+        "--show-training-photos",
+    ],
     "summary": ["--recipe", "--backbone", "--size", "--classes", "--set"],
     "demo": ["--out"],
     "data": ["--list"],
@@ -45,10 +104,15 @@ FLAGS = {
 ARGUMENTS = {
     "explore": ["PHOTOS"],
     "train": ["PHOTOS"],
+    "study": ["PHOTOS"],
     "evaluate": ["RUN", "PHOTOS"],
     "compare": ["RUN"],
     "predict": ["RUN", "PATH"],
     "explain": ["RUN", "PATH"],
+    "degrade": ["RUN", "PHOTOS"],
+    "export": ["RUN"],
+    "verify": ["RUN"],
+    "serve": ["RUN|FILE"],
     "summary": [],
     "demo": [],
     "data": ["NAME", "DIR"],
@@ -108,7 +172,15 @@ def test_train_ends_with_the_accuracy_and_the_next_step(
     assert lines[0].startswith("Accuracy    100.00 %")
     assert lines[-1] == "Try it      fieldmark predict runs/run-001 PHOTO"
     stages = [line.partition(":")[0].capitalize() for line in outcome.err.splitlines()]
-    assert stages == ["Photos", "Copies", "Features", "Audit", "Training", "Report"]
+    assert stages == [
+        "Photos",
+        "Copies",
+        "Features",
+        "Audit",
+        "Training",
+        "What it looks at",
+        "Report",
+    ]
     record = json.loads(Path("runs/run-001/run.json").read_text("utf-8"))
     assert record["command"].startswith(f"fieldmark train {photos} --weights {weights}")
     # What the last line says, tried.
@@ -126,6 +198,7 @@ def test_train_hands_every_flag_on(call_main: CallMain, monkeypatch: pytest.Monk
     monkeypatch.setattr("fieldmark.workflow.train", train)
     flags = ["--recipe", "finetune", "--backbone", "resnet18", "--weights", "none"]
     more = ["--split-file", "s.csv", "--out", "o", "--set", "a.b=1", "--set", "c.d=2 3"]
+    more += ["--folds", "3", "--seeds", "4"]
     audit = ["--group-by", "g", "--labels", "l.csv", "--ignore", "FM203", "--ignore", "FM204"]
     assert call_main("train", "my photos", *flags, *more, *audit, "--resume").code == 130
     asked.pop("progress")
@@ -138,12 +211,14 @@ def test_train_hands_every_flag_on(call_main: CallMain, monkeypatch: pytest.Monk
         "group_by": "g",
         "labels": Path("l.csv"),
         "ignore": ["FM203", "FM204"],
+        "folds": 3,
+        "seeds": 4,
         "out": Path("o"),
         "overrides": ["a.b=1", "c.d=2 3"],
         "resume": True,
         "command": "fieldmark train 'my photos' --recipe finetune --backbone resnet18 "
         "--weights none --split-file s.csv --out o --set a.b=1 --set 'c.d=2 3' "
-        "--group-by g --labels l.csv --ignore FM203 --ignore FM204 --resume",
+        "--folds 3 --seeds 4 --group-by g --labels l.csv --ignore FM203 --ignore FM204 --resume",
     }
 
 
@@ -309,6 +384,33 @@ def test_compare_hands_its_runs_and_its_folder_on(
         "runs": [Path("a"), Path("b"), Path("c")],
         "out": Path("o"),
         "command": "fieldmark compare a b c --out o",
+    }
+
+
+def test_study_hands_what_is_asked_on(call_main: CallMain, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: dict[str, Any] = {}
+
+    def study(photos: Path, **flags: Any) -> None:
+        asked.update(flags, photos=photos)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("fieldmark.workflow.study", study)
+    flags = ["--vary", "optim.lr=1,2", "--vary", "optim.name=adam,sgd", "--seeds", "2"]
+    flags += ["--no-final", "--runs", "3", "--out", "o", "--set", "train.epochs=4"]
+    assert call_main("study", "photos", *flags).code == 130
+    given = {key: value for key, value in asked.items() if value is not None}
+    del given["progress"]
+    assert given == {
+        "photos": Path("photos"),
+        "vary": ["optim.lr=1,2", "optim.name=adam,sgd"],
+        "seeds": 2,
+        "runs": 3,
+        "engine": "local",
+        "final": False,
+        "out": Path("o"),
+        "resume": False,
+        "overrides": ["train.epochs=4"],
+        "command": " ".join(["fieldmark", "study", "photos", *flags]),
     }
 
 

@@ -123,3 +123,48 @@ def test_a_run_without_validation_photos_says_that_nothing_was_fitted(
     assert "There are no validation photos to calibrate on" in page
     (answer,) = run.predict([next(photos.rglob("*.png"))])
     assert (answer.candidates, answer.is_withheld, answer.doubt) == (None, None, ())
+
+
+# Photos unlike those of training
+
+
+@pytest.fixture(scope="module")
+def watchful(tmp_path_factory: pytest.TempPathFactory, train_tiny: Train) -> Path:
+    """A finished run that calls at most one in ten familiar photos unfamiliar; read only."""
+    overrides = ["split.validation=0.4", "abstain.unfamiliar_rate=0.1"]
+    run = train_tiny(tmp_path_factory.mktemp("runs") / "watchful", overrides=overrides)
+    assert run.path is not None
+    return run.path
+
+
+def test_the_score_in_the_table_is_that_of_new_predictions(watchful: Path, photos: Path) -> None:
+    rows = [row for row in table(watchful / "predictions.csv") if row["split"] == "test"]
+    answers = load(watchful).predict([photos / row["path"] for row in rows])
+    saved_N = np.array([float(row["unfamiliarity"]) for row in rows])
+    found_N = np.array([answer.unfamiliarity for answer in answers])
+    np.testing.assert_allclose(found_N, saved_N, rtol=1e-4, atol=1e-4)
+    rule = load_bundle(watchful / "model").decision.unfamiliar
+    assert rule is not None
+    assert rule.rate == 0.1
+    assert rule.threshold is not None
+    evaluation = load(watchful).evaluation
+    assert evaluation.unfamiliar is not None
+    assert evaluation.unfamiliar.called is not None
+    share = (saved_N > rule.threshold).mean()
+    assert evaluation.unfamiliar.called.value == pytest.approx(share)
+    assert evaluation.decision.unfamiliar == rule
+
+
+def test_the_report_and_the_card_speak_of_unfamiliar_photos(watchful: Path) -> None:
+    page = (watchful / "report.html").read_text("utf-8")
+    assert 'id="unfamiliar"' in page
+    assert "The most unfamiliar test photos" in page
+    card = (watchful / "model/MODEL_CARD.md").read_text("utf-8")
+    assert "called unlike anything it was trained on" in card
+    assert "Called unfamiliar above" in card
+
+
+def test_labelled_photos_of_another_folder_are_scored_too(watchful: Path, photos: Path) -> None:
+    evaluation = fieldmark.evaluate(watchful, photos)
+    assert evaluation.unfamiliar is not None
+    assert evaluation.unfamiliar.called is not None

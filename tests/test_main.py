@@ -138,7 +138,7 @@ def test_a_full_disk_is_for_the_user_to_put_right(
     code: int,
 ) -> None:
     full = OSError(code, os.strerror(code), str(tmp_path / "run" / "catalog.csv"))
-    monkeypatch.setattr("fieldmark.pipeline.gather", raising(full))
+    monkeypatch.setattr("fieldmark.photo_source.gather", raising(full))
     outcome = call_main("train", photos, "--weights", weights, "--out", tmp_path / "run")
     assert outcome.code == 2
     assert f"catalog.csv: {os.strerror(code)}." in outcome.err
@@ -196,12 +196,18 @@ def test_an_interruption_is_130_and_recorded(
     assert content["status"] == "interrupted"
 
 
-@pytest.mark.parametrize("verb", ["explore", "predict"])
+@pytest.mark.parametrize(
+    ("verb", "called"),
+    [
+        ("explore", "fieldmark.workflow.explore"),
+        ("predict", "fieldmark.predicting.predict_to"),
+    ],
+)
 def test_what_interrupted_another_verb_is_told(
-    call_main: CallMain, monkeypatch: pytest.MonkeyPatch, verb: str
+    call_main: CallMain, monkeypatch: pytest.MonkeyPatch, verb: str, called: str
 ) -> None:
     for error, told in ((KeyboardInterrupt(), "interrupted"), (Stopped("by SIGHUP"), "by SIGHUP")):
-        monkeypatch.setattr(f"fieldmark.workflow.{verb}", raising(error))
+        monkeypatch.setattr(called, raising(error))
         outcome = call_main(verb, "run", *(["a.jpg"] if verb == "predict" else []))
         assert (outcome.code, outcome.err) == (130, f"fieldmark: {told}\n")
 

@@ -33,7 +33,8 @@ def test_the_card_names_the_files_of_its_bundle(bundle: Path) -> None:
 
 def test_the_card_may_be_edited_or_removed_and_the_manifest_does_not_list_it(bundle: Path) -> None:
     listed = json.loads((bundle / "MANIFEST.json").read_text("utf-8"))["sha256"]
-    assert set(listed) == {"model.safetensors", "model.json"}
+    assert "MODEL_CARD.md" not in listed
+    assert {"model.safetensors", "model.json", "golden.safetensors", "metrics.json"} <= set(listed)
     card = bundle / "MODEL_CARD.md"
     card.write_text(card.read_text("utf-8") + "\nAnswerable: the garden club.\n", "utf-8")
     assert load_bundle(bundle).classes == ("cherry", "leaf", "sky")
@@ -41,7 +42,9 @@ def test_the_card_may_be_edited_or_removed_and_the_manifest_does_not_list_it(bun
     assert load_bundle(bundle).classes == ("cherry", "leaf", "sky")
 
 
-@pytest.mark.parametrize("name", ["model.safetensors", "model.json"])
+@pytest.mark.parametrize(
+    "name", ["model.safetensors", "model.json", "golden.safetensors", "metrics.json"]
+)
 def test_what_computes_is_refused_once_it_is_altered(bundle: Path, name: str) -> None:
     path = bundle / name
     path.write_bytes(path.read_bytes() + b" ")

@@ -68,6 +68,25 @@ def test_settling_twice_changes_nothing(weights: Path) -> None:
     assert twice.reasons == {}
 
 
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ("model.weights=none", r"'head' puts a linear head on frozen.*--weights auto"),
+        ("model.head=cosine", r"'head' learns a linear head.*Set model\.head to linear"),
+        ("train.time_budget_s=60", r"time_budget_s is 60, .*Set train\.time_budget_s to none"),
+    ],
+)
+def test_what_a_trained_head_cannot_do_with_is_refused(
+    asked: str, told: str, weights: Path
+) -> None:
+    with pytest.raises(RecipeError, match=told):
+        plan(quick(weights, "train.strategy=head", "model.stages=0", asked))
+
+
+def test_a_trained_head_takes_features_to_any_power(weights: Path) -> None:
+    assert plan(quick(weights, "train.strategy=head")).recipe.model.feature_power == 0.5
+
+
 def test_a_probe_on_random_weights_is_refused_with_the_way_out() -> None:
     with pytest.raises(RecipeError, match=r"worth nothing.*--weights auto.*--recipe finetune"):
         plan(override(load_recipe("quick"), ["model.weights=none"]))
@@ -77,6 +96,8 @@ def test_a_probe_on_random_weights_is_refused_with_the_way_out() -> None:
     ("recipe", "asked", "told"),
     [
         ("quick", [], r"probe\.l2 is 'auto', .*set probe\.l2 to a number such as 0\.03, or set"),
+        ("quick", ["train.strategy=head", "train.patience=3"], r"train\.patience is 3"),
+        ("quick", ["train.strategy=head", "train.keep=best"], r"train\.keep is 'best'"),
         ("finetune", [], r"probe\.l2 is 'auto'"),
         ("finetune", ["train.strategy=last-stages"], r"probe\.l2 is 'auto'"),
         ("scratch", ["train.patience=3"], r"train\.patience is 3, .*set train\.patience to none"),
@@ -102,6 +123,7 @@ def test_what_goes_by_validation_photos_is_refused_without_any(
         ("reference", []),
         ("scratch", ["train.watch_test=true"]),
         ("quick", ["probe.l2=0.03", "train.patience=3"]),
+        ("quick", ["train.strategy=head"]),
         ("finetune", ["probe.l2=0.03"]),
         ("finetune", ["model.weights=none"]),
         ("finetune", ["model.head=cosine"]),

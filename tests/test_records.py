@@ -60,7 +60,7 @@ def test_every_table_begins_with_the_promised_columns(
     columns = ["path", "label", "width", "height", "bytes", "sha256", "status", "reason"]
     assert header(folder.catalog_csv) == columns
     logits = ["logit:cherry", "logit:leaf", "logit:sky"]
-    columns = ["path", "split", "label", "predicted", "confidence", *logits]
+    columns = ["path", "split", "label", "predicted", "confidence", "unfamiliarity", *logits]
     assert header(folder.predictions_csv) == columns
     if recipe == "quick":
         assert header(folder.probe_csv) == list(PROBE_HEADER)

@@ -190,6 +190,43 @@ def test_a_failure_tells_how_to_go_on_where_there_is_something_to_go_on_from(
     assert note.endswith("--out run --resume") is saves
 
 
+@pytest.mark.parametrize("out", ["run", None])
+def test_photos_refused_leave_nothing_and_the_same_command_works_once_they_are_put_right(
+    train: Train,
+    photos: Path,
+    write_photos: Callable[..., Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    recorder: Any,
+    out: str | None,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    root = write_photos(tmp_path / "new", count=6)
+    aside = {name: shutil.move(root / name, tmp_path / name) for name in ("cherry", "sky")}
+    with pytest.raises(DataError, match="only one class, 'leaf'"):
+        train(photos=root, out=out, progress=recorder)
+    assert not any(path.is_dir() for path in tmp_path.glob("run*/*"))
+    assert not (tmp_path / "run").exists()
+    assert recorder.notes == [
+        f"To see each file with what was made of it: fieldmark explore {root}"
+    ]
+    for name, place in aside.items():
+        shutil.move(place, root / name)
+    run = train(photos=root, out=out)
+    assert run.path == (Path(out) if out else Path("runs/run-001"))
+    assert run.record["status"] == "finished"
+
+
+def test_a_run_that_goes_on_keeps_its_folder_where_its_labels_file_is_refused(
+    train: Train, pipeline: Pipeline
+) -> None:
+    pipeline.ends = [KeyboardInterrupt(), DataError("The labels file does not fit.")]
+    stopped(train, out="run")
+    with pytest.raises(DataError, match="does not fit"):
+        train(out="run", resume=True)
+    assert record_of(Path("run"))["status"] == "failed"
+
+
 # Gone on with
 
 

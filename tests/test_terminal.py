@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 from fieldmark import terminal
-from fieldmark.base.errors import RecipeError, RunError
 from fieldmark.evaluation.evaluation import Evaluation, evaluate
 from fieldmark.evaluation.predictions import Predictions
 from fieldmark.layer_summary import Summary
@@ -74,6 +73,8 @@ def test_json_lines_keep_every_name_to_the_letter(name: str) -> None:
         "top": [{"class": name, "confidence": 0.5}],
         "set": None,
         "abstained": None,
+        "unfamiliarity": None,
+        "is_unfamiliar": None,
         "error": None,
     }
 
@@ -98,6 +99,8 @@ def test_a_photo_that_cannot_be_read_has_a_row_with_the_reason() -> None:
         "top": [],
         "set": None,
         "abstained": None,
+        "unfamiliarity": None,
+        "is_unfamiliar": None,
         "error": "empty file",
     }
     table = shown(*rows, output_format="table").splitlines()
@@ -155,6 +158,28 @@ def test_a_piped_table_is_never_folded_and_has_no_escape_codes() -> None:
 
 def test_a_path_cannot_steer_the_terminal() -> None:
     assert "\x1b" not in shown(prediction("\x1b[31m.jpg", "cat"), output_format="table")
+
+
+@pytest.mark.parametrize("output_format", ["csv", "jsonl"])
+def test_the_score_for_unfamiliar_photos_is_in_every_format(output_format: str) -> None:
+    known = replace(prediction("1.png", "cat"), unfamiliarity=-0.25, is_unfamiliar=False)
+    strange = replace(prediction("2.png", "cat"), unfamiliarity=0.5, is_unfamiliar=True)
+    text = shown(known, strange, output_format=output_format)
+    if output_format == "csv":
+        rows = list(csv.DictReader(io.StringIO(text, newline="")))
+        told = [(row["unfamiliarity"], row["is_unfamiliar"]) for row in rows]
+        assert told == [("-0.25", "false"), ("0.5", "true")]
+    else:
+        values = [json.loads(line) for line in text.splitlines()]
+        told = [(value["unfamiliarity"], value["is_unfamiliar"]) for value in values]
+        assert told == [(-0.25, False), (0.5, True)]
+
+
+def test_the_table_says_of_an_unfamiliar_photo_that_it_is_one() -> None:
+    strange = replace(prediction("2.png", "cat", "dog"), is_unfamiliar=True, doubt=("cat", "dog"))
+    text = shown(prediction("1.png", "cat", "dog"), strange, output_format="table")
+    assert "unlike anything it was trained on" in text
+    assert "not sure" not in text
 
 
 # Numbers
@@ -288,25 +313,3 @@ def test_the_reference_ends_in_the_manner_of_keras(
 
 def test_other_recipes_end_without_the_line_of_keras(finished_quick: Run) -> None:
     assert "loss:" not in terminal.finished_run(finished_quick)
-
-
-# Output files
-
-
-def test_an_unknown_format_is_answered_with_the_nearest_one() -> None:
-    with pytest.raises(RecipeError, match=r"'json'\. Did you mean 'jsonl'\? Allowed: table, csv"):
-        terminal.check_output(None, output_format="json")
-
-
-def test_a_folder_is_no_output_file(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="is a folder"):
-        terminal.check_output(tmp_path, output_format="csv")
-    terminal.check_output(tmp_path / "new.csv", output_format="csv")
-
-
-def test_an_output_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(RunError, match=r"cannot be written.*another --output"):
-        terminal.save(tmp_path / "file" / "out.csv", "text")
-    terminal.save(tmp_path / "out.csv", "text")
-    assert (tmp_path / "out.csv").read_text() == "text"

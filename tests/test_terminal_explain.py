@@ -19,6 +19,8 @@ def photo(path: str, *, share: float | None = 0.314, num_neighbours: int = 2) ->
         true="dog",
         side="",
         doubt=(),
+        unfamiliarity=None,
+        is_unfamiliar=None,
         pictures=(named,),
         neighbours=(nearest,) * num_neighbours,
     )

@@ -226,6 +226,90 @@ def test_a_probe_of_a_given_strength_needs_no_validation_photos(
     assert run.report.is_file()
 
 
+# A head that is trained on features
+
+HEAD = ("train.strategy=head", "train.epochs=12", "train.batch_size=8", "optim.lr=1e-2")
+
+
+@pytest.fixture(scope="module")
+def trained_head(train_tiny: Train, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run whose backbone was left as it came, and whose head was trained by steps."""
+    out = tmp_path_factory.mktemp("head") / "run"
+    return train_tiny(out, overrides=[*HEAD, "train.watch_test=true"])
+
+
+def test_a_trained_head_leaves_a_course_without_a_network_or_checkpoints(trained_head: Run) -> None:
+    folder = folder_of(trained_head)
+    rows = table(folder.history_csv)
+    assert [row["epoch"] for row in rows] == [str(number) for number in range(1, 13)]
+    assert float(rows[-1]["val_loss"]) < float(rows[0]["val_loss"])
+    assert all(row["test_loss"] for row in rows)
+    assert trained_head.evaluation.accuracy.value > 0.9
+    names = [event["event"] for event in read_journal(folder.events_jsonl)]
+    assert (names.count("epoch"), names.count("checkpoint")) == (12, 0)
+    assert folder.live_html.is_file()
+    for path in (folder.probe_csv, folder.augmentation_png, folder.checkpoints_dir):
+        assert not path.exists()
+
+
+def test_the_last_row_of_a_trained_head_is_of_the_logits_that_are_saved(trained_head: Run) -> None:
+    folder = folder_of(trained_head)
+    last = table(folder.history_csv)[-1]
+    for split, prefix in (("validation", "val"), ("test", "test")):
+        rows = [row for row in table(folder.predictions_csv) if row["split"] == split]
+        right = sum(row["predicted"] == row["label"] for row in rows)
+        assert float(last[f"{prefix}_accuracy"]) == right / len(rows)
+
+
+def test_of_a_trained_head_only_what_it_read_is_resolved(
+    trained_head: Run, train_tiny: Train, tmp_path: Path
+) -> None:
+    folder = folder_of(trained_head)
+    resolved = tomllib.loads(folder.resolved_toml.read_text("utf-8"))
+    assert not {"probe", "augment"} & resolved.keys()
+    assert not {"head_lr_factor", "layer_decay"} & resolved["optim"].keys()
+    assert not {"last_stages", "batch_norm", "precision", "compile"} & resolved["train"].keys()
+    assert resolved["optim"]["lr"] == 1e-2
+    assert record_of(folder)["strategy"] == "head"
+    assert record_of(folder)["training"]["kept_epoch"] == 12
+    again = train_tiny(tmp_path / "again", recipe=str(folder.resolved_toml))
+    for name in ("predictions_csv", "evaluation_json"):
+        there, here = getattr(folder_of(again), name), getattr(folder, name)
+        assert there.read_bytes() == here.read_bytes(), name
+
+
+def test_the_report_of_a_trained_head_speaks_of_the_head_alone(trained_head: Run) -> None:
+    page = trained_head.report.read_text("utf-8")
+    assert "the head alone" in page
+    assert "begins with random weights close to zero" in page
+    assert "Learning rate" in page
+    assert "was trained further" not in page
+
+
+def test_a_trained_head_that_was_stopped_is_trained_anew(
+    trained_head: Run, train_tiny: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, calls = Watching.batch, []
+
+    def batch(watch: Watching, num_photos: int) -> None:
+        plain(watch, num_photos)
+        calls.append(num_photos)
+        if len(calls) == 5:
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(Watching, "batch", batch)
+    asked = {"out": tmp_path / "run", "overrides": [*HEAD, "train.watch_test=true"]}
+    with pytest.raises(KeyboardInterrupt):
+        train_tiny(**asked)
+    folder = RunFolder(tmp_path / "run")
+    assert len(table(folder.history_csv)) == 4
+    monkeypatch.setattr(Watching, "batch", plain)
+    train_tiny(**asked, resume=True)
+    expected = folder_of(trained_head)
+    assert without_times(table(folder.history_csv)) == without_times(table(expected.history_csv))
+    assert folder.predictions_csv.read_bytes() == expected.predictions_csv.read_bytes()
+
+
 # What a recipe leaves open
 
 
@@ -271,6 +355,8 @@ def test_a_training_that_diverges_fails_the_run_with_the_files_of_the_batch(
         ["train.strategy=last-stages", "train.last_stages=2", "model.head=cosine"],
         ["train.strategy=all", "model.head=flatten", "train.ema=0.9", "augment.test_views=2"],
         ["augment.policy=trivial", "augment.mixup=0.2", "train.class_weights=balanced"],
+        ["train.strategy=head", "model.head=flatten", "optim.lr=auto", "train.ema=0.9"],
+        ["train.strategy=head", "model.feature_power=0.5", "augment.test_views=2"],
     ],
 )
 def test_what_was_trained_is_what_the_bundle_predicts_with(

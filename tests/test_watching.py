@@ -146,6 +146,20 @@ def test_after_each_epoch_the_page_shows_it_and_reloads_itself(
     assert "<svg" in page(record)
 
 
+def test_epochs_of_milliseconds_are_not_all_drawn_but_the_last_one_is(
+    record: RunRecord, sink: Sink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now_s, drawn = [100.0], []
+    monkeypatch.setattr("fieldmark.watching.write_live", lambda *_, **__: drawn.append(now_s[0]))
+    watch = watch_of(record, Listening(), sink)
+    watch._clock = lambda: now_s[0]
+    for number, at_s in enumerate((100.0, 100.4, 101.1, 101.2, 101.3), start=1):
+        now_s[0] = at_s
+        watch.epoch([replace(ROW, epoch=i + 1) for i in range(number)], num_epochs=5)
+    assert drawn == [100.0, 101.1, 101.3]
+    assert len(events(record, "epoch")) == 5
+
+
 def test_after_each_epoch_the_bar_tells_how_well_it_went(record: RunRecord, sink: Sink) -> None:
     progress = Listening()
     watch_of(record, progress, sink).epoch(ROWS, num_epochs=5)

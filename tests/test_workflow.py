@@ -15,6 +15,7 @@ from fieldmark.run import Run
 
 ALWAYS = {
     "run.json",
+    "attention.json",
     "recipe.toml",
     "resolved.toml",
     "catalog.csv",
@@ -31,6 +32,8 @@ ALWAYS = {
     "model",
     "model/model.safetensors",
     "model/model.json",
+    "model/golden.safetensors",
+    "model/metrics.json",
     "model/MANIFEST.json",
     "model/MODEL_CARD.md",
 }

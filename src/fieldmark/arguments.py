@@ -8,13 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fieldmark.base.errors import DataError, RunError, SplitError
+from fieldmark.base.errors import DataError, RecipeError, RunError, SplitError
 from fieldmark.base.run_folder import RunFolder, has_finished, require_place
 from fieldmark.base.run_record import resume_command
 
 if TYPE_CHECKING:
     from fieldmark.collect import Given
     from fieldmark.data.splits import SplitConfig
+    from fieldmark.evaluation.repeated import Kind
     from fieldmark.recipe import Recipe
 
 
@@ -43,7 +44,8 @@ def require_new(path: Path, *, photos: str | Path, root: Path) -> None:
         RunError: as it says.
     """
     folder = RunFolder(path)
-    if folder.run_json.is_file() and not has_finished(folder):
+    is_stopped = folder.run_json.is_file() and not has_finished(folder)
+    if is_stopped or (folder.repeats_json.is_file() and not folder.report_html.is_file()):
         raise RunError(
             f"The folder {path} holds a run that did not finish. Choose another --out, or go on "
             f"with it: {resume_command(photos, path)}"
@@ -66,6 +68,34 @@ def given_files(split_file: str | Path | None, labels: str | Path | None) -> "Gi
     if paths[1] and not paths[1].is_file():
         raise DataError(f"There is no labels file {paths[1]}. Check the path for a typing error.")
     return Given(split_file=paths[0], labels=paths[1])
+
+
+def repeats_asked(
+    folds: int | None, seeds: int | None, *, split_file: Path | None
+) -> "Kind | None":
+    """Return which repeats of a training are asked for, if any.
+
+    Raises:
+        RecipeError: both, or a number that cannot be.
+        SplitError: folds of photos that a file divides already.
+    """
+    from fieldmark.data.fold_splits import MAX_FOLDS, MIN_FOLDS
+    from fieldmark.evaluation.repeated import FOLDS, SEEDS
+
+    if folds is not None and seeds is not None:
+        raise RecipeError(
+            f"--folds {folds} and --seeds {seeds} together: give one of them. Folds show how much "
+            "the choice of photos matters, seeds how much chance in training does."
+        )
+    for flag, count in (("--folds", folds), ("--seeds", seeds)):
+        if count is not None and not MIN_FOLDS <= count <= MAX_FOLDS:
+            raise RecipeError(f"{flag} is {count}: give from {MIN_FOLDS} to {MAX_FOLDS}.")
+    if folds is not None and split_file is not None:
+        raise SplitError(
+            f"--folds divides the photos itself, and {split_file} says which are tested. Leave out "
+            "one of them; --seeds goes with a split of your own."
+        )
+    return FOLDS if folds is not None else SEEDS if seeds is not None else None
 
 
 def check_groups(split: "SplitConfig") -> None:

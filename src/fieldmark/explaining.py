@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fieldmark import looking
-from fieldmark.audit.shortcuts import is_shortcut
+from fieldmark.base.counting import counted
 from fieldmark.base.errors import DataError
 from fieldmark.base.executor import ThreadExecutor
 from fieldmark.base.files import write_bytes
@@ -30,19 +30,16 @@ from fieldmark.base.run_folder import (
 )
 from fieldmark.base.run_record import recorded_call
 from fieldmark.data.placement import Box
-from fieldmark.evaluation.intervals import Estimate, bootstrap
 from fieldmark.looking import Looked, Looker
-from fieldmark.models.attention import mean_heat
+from fieldmark.models.attention import mean_heat, mean_share
 from fieldmark.models.prediction import Prediction, predict_files
 from fieldmark.report.explain import PAGE_NAME, PhotoPictures, photo_pictures, write_page
-from fieldmark.report.explained import BorderCue, Explained, ExplainedPhoto
+from fieldmark.report.explained import BorderCue, Explained, ExplainedPhoto, border_cue_of
 from fieldmark.report.explained_table import TABLE_NAME, write_table
 from fieldmark.run import Run, find_photos, load
 
 PICTURES = "pictures"
 STEM = "explain"
-BORDER_CUE = "border"
-"""The key of the shortcut test's cue for what this looks at, too."""
 MAX_ON_PAGE = 48
 """Photos that the page shows, so that it stays under about 5 MB; the others have their PNGs."""
 
@@ -188,7 +185,7 @@ def _predictions(looker: Looker, files: Sequence[Path], *, progress: Progress) -
     ):
         predictions.append(prediction)
         progress.advance()
-    progress.finish(f"{len(predictions):,} photos")
+    progress.finish(counted(len(predictions), "photo"))
     if all(prediction.error for prediction in predictions):
         first = predictions[0]
         others = f" Nor could any of the {len(files):,} others." if len(files) > 1 else ""
@@ -223,7 +220,7 @@ def _look(
         seen.photos.append(one.photo)
         seen.maps.append((one.map_HW, one.box))
         progress.advance()
-    progress.finish(f"{len(seen.photos):,} photos")
+    progress.finish(counted(len(seen.photos), "photo"))
     return seen
 
 
@@ -255,7 +252,7 @@ def _explained(
         layers=tuple((one.name, one.height, one.width) for one in looker.explainer.layers),
         num_views=architecture.views,
         resize=looker.classifier.preprocess.resize,
-        border=_border(seen.photos),
+        border=mean_share(photo.named.border_share for photo in seen.photos),
         sanity=looking.compare_with_random(looker, seen.sample, progress=progress),
         border_cue=_border_cue(run),
         num_training=len(training.rows) if training else 0,
@@ -263,29 +260,6 @@ def _explained(
     )
 
 
-def _border(photos: Sequence[ExplainedPhoto]) -> Estimate | None:
-    """Return the mean share of the evidence on the border, with its bootstrap interval."""
-    shares = [photo.named.border_share for photo in photos]
-    shares_N = np.array([share for share in shares if share is not None])
-    if not len(shares_N):
-        return None
-    (estimate,) = bootstrap(
-        lambda indices_BN: shares_N[indices_BN].mean(axis=1, keepdims=True),
-        num_images=len(shares_N),
-        generator=np.random.default_rng(0),
-    )
-    return estimate
-
-
 def _border_cue(run: Run) -> BorderCue | None:
     audit = run.audit if run.path is not None else None
-    if audit is None or audit.shortcuts is None:
-        return None
-    scores = {score.key: score for score in audit.shortcuts.cues}
-    if BORDER_CUE not in scores or scores[BORDER_CUE].note:
-        return None
-    return BorderCue(
-        accuracy=scores[BORDER_CUE].accuracy,
-        chance=audit.shortcuts.chance,
-        is_shortcut=is_shortcut(scores[BORDER_CUE]),
-    )
+    return border_cue_of(audit.shortcuts) if audit else None

@@ -119,6 +119,8 @@ class Looker:
             true=true,
             side=self.sides.get(sha256, ""),
             doubt=prediction.doubt,
+            unfamiliarity=prediction.unfamiliarity,
+            is_unfamiliar=prediction.is_unfamiliar,
             pictures=tuple(
                 ClassPicture(
                     name=name,

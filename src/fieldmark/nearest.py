@@ -31,6 +31,7 @@ from fieldmark.models.classifier import Classifier
 from fieldmark.models.features import FeatureCache, features_key
 from fieldmark.models.inference import Predictor
 from fieldmark.run import Run
+from fieldmark.training.config import FROZEN
 
 MAX_COMPUTED = 10_000
 """Training photos whose features are computed at most: minutes on a CPU. What is kept from before
@@ -114,7 +115,7 @@ def _key(run: Run, classifier: Classifier, *, device: torch.device) -> str:
     """Return the name of the features: that of the run's own where its backbone was not trained."""
     record: dict[str, Any] = dict(run.record)
     published = record.get("sha256", {}).get("weights")
-    is_frozen = record.get("strategy") == "probe" and published
+    is_frozen = record.get("strategy") in FROZEN and published
     weights = published if is_frozen else sha256_of(run.bundle / WEIGHTS)
     return features_key(classifier, weights_sha256=weights, device=device)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fieldmark.base.counting import counted
 from fieldmark.base.errors import DataError, nearest_spelling
 from fieldmark.base.executor import ThreadExecutor
 from fieldmark.base.progress import Progress
@@ -15,6 +16,7 @@ from fieldmark.data.catalog import Catalog
 from fieldmark.data.scan import scan
 from fieldmark.evaluation.predictions import Predictions
 from fieldmark.models.classifier import Classifier
+from fieldmark.models.familiarity import scores_of
 from fieldmark.models.inference import Predictor, choose_device
 
 
@@ -34,8 +36,9 @@ def predict_folder(
     _require_known(catalog, classifier.classes)
     progress.start("Prediction", total=len(store), unit="photos")
     predictor = Predictor(classifier, device=choose_device())
-    logits_NC = predictor.logits(store.array, on_batch=progress.advance)
-    progress.finish(f"{len(store):,} photos")
+    features_NF = predictor.features(store.array, on_batch=progress.advance)
+    logits_NC = predictor.logits_of_features(features_NF)
+    progress.finish(counted(len(store), "photo"))
     labels = {row.path: row.label for row in catalog.usable}
     index = {name: number for number, name in enumerate(classifier.classes)}
     predictions = Predictions(
@@ -45,6 +48,7 @@ def predict_folder(
         classes=classifier.classes,
         logits_NC=logits_NC,
         temperature=classifier.temperature,
+        unfamiliarity_N=scores_of(classifier, features_NF=features_NF, logits_NC=logits_NC),
     )
     return predictions, catalog
 

@@ -5,7 +5,7 @@ look upright, with the verdict.
 Not covered: the judgement itself (`models.orientation`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
@@ -67,6 +67,7 @@ def orient(
     paths: Sequence[str],
     plan: Plan,
     progress: Progress,
+    turn: Callable[[Gathered, Preprocess], Gathered] = turn_back,
 ) -> Oriented:
     """Judge the rotations in the metadata, and read the photos without where they are not true.
 
@@ -76,13 +77,14 @@ def orient(
         paths: the photos that may be looked at; in a run those to learn from.
         plan: names the weights and whether the recipe settles the question.
         progress: told of each photo.
+        turn: reads the photos without the rotation.
     """
     num_turned = len(turned_paths(gathered.catalog))
     verdict = check_orientation(classifier, gathered.catalog, paths, plan=plan, progress=progress)
     if verdict is not None and verdict.orientation == "stored":
         plan = read_as_stored(plan, verdict)
         classifier = replace(classifier, preprocess=plan.preprocess)
-        gathered = turn_back(gathered, plan.preprocess)
+        gathered = turn(gathered, plan.preprocess)
     return Oriented(
         gathered=gathered,
         classifier=classifier,

@@ -8,30 +8,33 @@ import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from fieldmark import auditing, more_photos, records, stages, what_if
+from fieldmark import attending, auditing, more_photos, records, stages, what_if
 from fieldmark.audit.findings import write_findings
 from fieldmark.base.files import write_json
 from fieldmark.base.progress import Progress
 from fieldmark.base.run_record import RunRecord
-from fieldmark.collect import Collected, Gathered, Given, divide, gather, require_one_dataset
+from fieldmark.bundling import write_bundle
+from fieldmark.collect import Collected, Gathered, Given, divide, require_one_dataset
 from fieldmark.data.catalog import write_catalog
 from fieldmark.data.split_table import TEST, TRAIN
 from fieldmark.data.splits import write_splits
 from fieldmark.data.trainable import require_trainable
 from fieldmark.evaluation.comparisons import write_comparisons
-from fieldmark.evaluation.decision import DecisionRule, fit_decision
 from fieldmark.evaluation.evaluation import evaluate
 from fieldmark.evaluation.learning_curve_document import write_learning_curve
 from fieldmark.evaluation.predictions import write_predictions
-from fieldmark.models.bundle import save_bundle
 from fieldmark.models.classifier import Classifier
 from fieldmark.orienting import Oriented, orient
+from fieldmark.photo_source import PhotoSource
 from fieldmark.planning import Plan
+from fieldmark.report.attention_document import write_attention
 from fieldmark.report.card import write_card
+from fieldmark.report.content import read_content
 from fieldmark.report.render import write_report
 from fieldmark.resuming import check_photos
-from fieldmark.stages import Embedded
+from fieldmark.stages import Decided, Embedded
 from fieldmark.training.checkpoint import Checkpoints
+from fieldmark.training.config import FROZEN
 from fieldmark.training.strategies import Outcome
 from fieldmark.watching import end_live, watching
 
@@ -44,16 +47,18 @@ def train(
     record: RunRecord,
     progress: Progress,
     resumed: bool = False,
+    source: PhotoSource | None = None,
 ) -> None:
     """Go from the photos to the report.
 
     A run that is `resumed` goes the same way again, which gives the same, and trains on from its
-    last checkpoint.
+    last checkpoint. Runs that share a `source` read the photos once.
 
     Raises:
         FieldmarkError: for everything that the user can put right.
     """
-    steps = _Steps(given=given, record=record, progress=progress, resumed=resumed)
+    source = source or PhotoSource()
+    steps = _Steps(given=given, record=record, progress=progress, resumed=resumed, source=source)
     collected = steps.collect(root, plan=plan)
     with record.stage("model"):
         classes = collected.catalog.classes
@@ -65,12 +70,12 @@ def train(
     records.describe(record, plan=plan, collected=collected, progress=progress)
     embedded = steps.audit(collected, oriented)
     outcome = steps.train(classifier, collected, embedded, plan=plan)
-    decision = steps.evaluate(outcome, collected, embedded, plan=plan)
-    classifier = replace(classifier, decision=decision)
+    decided = steps.evaluate(outcome, collected, embedded, plan=plan)
+    classifier = replace(classifier, decision=decided.decision, familiar=decided.familiar)
     steps.look_ahead(outcome, collected, embedded, plan=plan)
     with record.stage("bundle"):
-        digest = collected.catalog.digest
-        save_bundle(classifier, record.folder.model_dir, data_digest=digest)
+        write_bundle(record.folder, classifier, collected)
+    steps.attend(classifier, collected, plan=plan)
     steps.report()
 
 
@@ -82,12 +87,13 @@ class _Steps:
     record: RunRecord
     progress: Progress
     resumed: bool
+    source: PhotoSource
 
     def collect(self, root: Path, *, plan: Plan) -> Collected:
         """Gather the photos, refuse those that cannot be learned from, and divide them."""
         folder = self.record.folder
         with self.record.stage("catalog"):
-            gathered = gather(
+            gathered = self.source.gather(
                 root,
                 preprocess=plan.preprocess,
                 given=self.given,
@@ -112,11 +118,14 @@ class _Steps:
                 paths=collected.splits.paths(TRAIN),
                 plan=plan,
                 progress=self.progress,
+                turn=self.source.turn_back,
             )
             if oriented.told:
                 self.progress.note(oriented.told)
             if oriented.num_ignored:
                 collected = self._divide(oriented.gathered, plan=oriented.plan)
+            else:
+                self.source.turn_upright()
         return collected, oriented
 
     def audit(self, collected: Collected, oriented: Oriented) -> Embedded | None:
@@ -172,32 +181,34 @@ class _Steps:
 
     def evaluate(
         self, outcome: Outcome, collected: Collected, embedded: Embedded | None, *, plan: Plan
-    ) -> DecisionRule:
+    ) -> Decided:
         """Save the predictions, the numbers on the test photos, and what they are compared with.
 
-        Return the rule by which the classifier decides, fitted on the validation photos.
+        Return how the classifier decides, fitted on the validation photos.
         """
         folder = self.record.folder
         with self.record.stage("evaluation"):
             classes = collected.catalog.classes
             predictions = records.predictions_of(outcome, collected, classes=classes)
-            groups = collected.splits.groups()
-            decision = fit_decision(predictions, config=plan.recipe.abstain, groups=groups)
-            predictions = replace(predictions, temperature=decision.temperature)
-            write_predictions(folder.predictions_csv, predictions)
-            evaluation = evaluate(predictions.of_split(TEST), groups=groups, decision=decision)
+            decided = stages.decide(predictions, outcome, collected, embedded, plan=plan)
+            write_predictions(folder.predictions_csv, decided.predictions)
+            evaluation = evaluate(
+                decided.predictions.of_split(TEST),
+                groups=collected.splits.groups(),
+                decision=decided.decision,
+            )
             write_json(folder.evaluation_json, evaluation.to_json())
         with self.record.stage("comparisons"):
             comparisons = what_if.compare(
                 collected,
                 embedded,
-                predictions,
+                decided.predictions,
                 config=plan.recipe.split,
                 given=self.given,
                 l2=outcome.probe.chosen.l2 if outcome.probe else None,
             )
             write_comparisons(folder.path, comparisons)
-        return decision
+        return decided
 
     def look_ahead(
         self, outcome: Outcome, collected: Collected, embedded: Embedded | None, *, plan: Plan
@@ -209,10 +220,22 @@ class _Steps:
                 embedded,
                 l2=outcome.probe.chosen.l2 if outcome.probe else what_if.DEFAULT_L2,
                 seed=plan.recipe.split.seed,
-                is_probe=plan.recipe.train.strategy == "probe",
+                is_probe=plan.recipe.train.strategy in FROZEN,
             )
             if curve is not None:
                 write_learning_curve(self.record.folder.path, curve)
+
+    def attend(self, classifier: Classifier, collected: Collected, *, plan: Plan) -> None:
+        """Save what the network looks at on some of its test photos."""
+        with self.record.stage("attention"):
+            attention = attending.attend(
+                classifier,
+                collected,
+                folder=self.record.folder,
+                device=plan.device,
+                progress=self.progress,
+            )
+            write_attention(self.record.folder.path, attention)
 
     def report(self) -> None:
         """Close the record, which the report quotes, and write the page."""
@@ -221,8 +244,9 @@ class _Steps:
             self.progress.start("Report", total=1, unit="page")
             self.record.status = "finished"
             self.record.save()
-            write_card(folder.path)
-            write_report(folder.path)
+            content = read_content(folder.path)
+            write_card(folder.path, content=content)
+            write_report(folder.path, content=content)
             end_live(folder)
             # Nothing is left to go on with, and they are larger than all the rest.
             shutil.rmtree(folder.checkpoints_dir, ignore_errors=True)

@@ -19,7 +19,7 @@ from fieldmark.models.depth import freeze_below
 from fieldmark.models.inference import choose_device
 from fieldmark.models.orientation import Verdict
 from fieldmark.recipe import Recipe
-from fieldmark.training.config import TrainConfig
+from fieldmark.training.config import FROZEN, TrainConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,28 +42,7 @@ def plan(recipe: Recipe) -> Plan:
         RecipeError: values that do not go together.
         WeightsError: the weights cannot be found.
     """
-    if recipe.train.strategy == "probe" and recipe.model.weights == "none":
-        raise RecipeError(
-            "train.strategy 'probe' (the recipe 'quick') puts a linear head on frozen features, "
-            "and features of random weights are worth nothing. Give --weights auto or a path, or "
-            "take --recipe finetune, which can start from random weights."
-        )
-    if recipe.train.strategy == "probe" and recipe.model.head == "cosine":
-        raise RecipeError(
-            "train.strategy 'probe' (the recipe 'quick') fits a linear head, and model.head is "
-            "'cosine'. Set model.head to linear, or take --recipe finetune, which trains one."
-        )
-    if recipe.train.strategy == "last-stages" and recipe.model.weights == "none":
-        raise RecipeError(
-            "train.strategy 'last-stages' leaves the first stages as they come, and those of "
-            "random weights are worth nothing. Give --weights auto or a path, or set "
-            "train.strategy to all."
-        )
-    if recipe.train.strategy != "probe" and recipe.model.feature_power != 1:
-        raise RecipeError(
-            "model.feature_power below 1 has no gradient at 0, so it goes with train.strategy "
-            "'probe' only. Set model.feature_power to 1."
-        )
+    _require_together(recipe)
     spec = resolve_backbone(recipe.model)
     preprocess, reasons = _preprocess(recipe.data, spec)
     data = DataConfig(
@@ -89,6 +68,39 @@ def plan(recipe: Recipe) -> Plan:
         reasons={**spec.reasons, **reasons, **of_policy},
         reading_given=recipe.data.orientation is not None,
     )
+
+
+def _require_together(recipe: Recipe) -> None:
+    """Refuse settings of the network that the strategy cannot do with."""
+    strategy, model = recipe.train.strategy, recipe.model
+    name = "'probe' (the recipe 'quick')" if strategy == "probe" else f"'{strategy}'"
+    if strategy in FROZEN and model.weights == "none":
+        raise RecipeError(
+            f"train.strategy {name} puts a linear head on frozen features, "
+            "and features of random weights are worth nothing. Give --weights auto or a path, or "
+            "take --recipe finetune, which can start from random weights."
+        )
+    if strategy in FROZEN and model.head == "cosine":
+        raise RecipeError(
+            f"train.strategy {name} learns a linear head, and model.head is "
+            "'cosine'. Set model.head to linear, or take --recipe finetune, which trains one."
+        )
+    if strategy == "head" and recipe.train.time_budget_s is not None:
+        raise RecipeError(
+            f"train.time_budget_s is {recipe.train.time_budget_s:g}, and train.strategy 'head' "
+            "plans no epochs by time: one takes milliseconds. Set train.time_budget_s to none."
+        )
+    if strategy == "last-stages" and model.weights == "none":
+        raise RecipeError(
+            "train.strategy 'last-stages' leaves the first stages as they come, and those of "
+            "random weights are worth nothing. Give --weights auto or a path, or set "
+            "train.strategy to all."
+        )
+    if strategy not in FROZEN and model.feature_power != 1:
+        raise RecipeError(
+            "model.feature_power below 1 has no gradient at 0, so it goes with train.strategy "
+            "'probe' or 'head' only. Set model.feature_power to 1."
+        )
 
 
 def read_as_stored(plan: Plan, verdict: Verdict) -> Plan:
@@ -160,7 +172,7 @@ def freeze(classifier: Classifier, train: TrainConfig) -> None:
     Raises:
         RecipeError: the backbone has fewer stages than shall be trained.
     """
-    trained = {"probe": 0, "last-stages": train.last_stages}
+    trained = {**dict.fromkeys(FROZEN, 0), "last-stages": train.last_stages}
     if train.strategy in trained:
         freeze_below(classifier.network.extractor, trained=trained[train.strategy])
 

@@ -110,6 +110,20 @@ def recipe_tables(recipe: Recipe) -> dict[str, Any]:
     }
 
 
+def recipe_of_tables(tables: Mapping[str, Any], *, name: str, where: str) -> Recipe:
+    """Return the recipe that `recipe_tables` gave, also after a way through JSON.
+
+    Args:
+        tables: nested plain values.
+        name: of the recipe.
+        where: they come from, for messages.
+
+    Raises:
+        RecipeError: a key is unknown, or its value not allowed.
+    """
+    return _apply(Recipe(name=name), tables, where=where)
+
+
 def _parse(text: str, *, name: str, where: str) -> Recipe:
     try:
         content = tomllib.loads(text)

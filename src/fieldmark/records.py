@@ -26,6 +26,7 @@ from fieldmark.models.layers import layer_table
 from fieldmark.planning import Plan
 from fieldmark.recipe import SCHEMA_VERSION, recipe_tables
 from fieldmark.training.fit import Fitted
+from fieldmark.training.head_fit import UNREAD_BY_HEAD
 from fieldmark.training.strategies import Outcome
 from fieldmark.training.tally import HISTORY_HEADER, Epoch
 
@@ -90,11 +91,8 @@ def write_resolved(plan: Plan, outcome: Outcome, folder: RunFolder) -> None:
     """Write `resolved.toml`: what ran, every value filled in, derived ones with their reasons."""
     tables, reasons = recipe_tables(plan.recipe), dict(plan.reasons)
     if outcome.fitted is None:
-        for unused in ("optim", "augment"):
-            tables.pop(unused)
-        if (views := plan.recipe.augment.test_views) > 1:
-            tables["augment"] = {"test_views": views}
-        reasons = {key: why for key, why in reasons.items() if not key.startswith("augment.")}
+        tables.pop("optim")
+        _leave_out_augmentation(tables, reasons, views=plan.recipe.augment.test_views)
         tables["train"] = {key: tables["train"][key] for key in ("strategy", "seed")}
     else:
         _settle(tables, reasons, plan=plan, fitted=outcome.fitted)
@@ -107,12 +105,36 @@ def write_resolved(plan: Plan, outcome: Outcome, folder: RunFolder) -> None:
     write_text(folder.resolved_toml, tomli_w.dumps(content))
 
 
+def _leave_out_augmentation(tables: dict[str, Any], reasons: dict[str, str], *, views: int) -> None:
+    """Drop what alters photos at random, where the features are of the photos as they are."""
+    tables.pop("augment")
+    if views > 1:
+        tables["augment"] = {"test_views": views}
+    for key in [key for key in reasons if key.startswith("augment.")]:
+        del reasons[key]
+
+
+def _leave_out_the_network(tables: dict[str, Any], reasons: dict[str, str], *, views: int) -> None:
+    """Drop the settings that a head trained on features does not read."""
+    _leave_out_augmentation(tables, reasons, views=views)
+    tables.pop("probe")
+    for section, unread in UNREAD_BY_HEAD.items():
+        for key in unread:
+            tables[section].pop(key, None)
+
+
 def _settle(tables: dict[str, Any], reasons: dict[str, str], *, plan: Plan, fitted: Fitted) -> None:
     """Fill in what was found out by measuring, so that the same choices are made again."""
     recipe, settled = plan.recipe, fitted.settled
+    measured = {choice.what: choice.reason for choice in settled.choices}
+    tables["optim"]["lr"] = settled.lr
+    if recipe.optim.lr == "auto":
+        reasons["optim.lr"] = measured["learning rate"]
+    if recipe.train.strategy == "head":
+        _leave_out_the_network(tables, reasons, views=recipe.augment.test_views)
+        return
     if recipe.train.strategy == "all" or recipe.model.weights == "none":
         tables.pop("probe")  # no head was fitted to begin with
-    measured = {choice.what: choice.reason for choice in settled.choices}
     tables["train"]["precision"] = settled.pace.precision
     if recipe.train.precision == "auto":
         reasons["train.precision"] = measured["precision"]
@@ -120,9 +142,6 @@ def _settle(tables: dict[str, Any], reasons: dict[str, str], *, plan: Plan, fitt
     if recipe.train.batch_norm == "auto":
         why = {"frozen": "the weights are pretrained", "batch": "the weights were random"}
         reasons["train.batch_norm"] = why[fitted.batch_norm]
-    tables["optim"]["lr"] = settled.lr
-    if recipe.optim.lr == "auto":
-        reasons["optim.lr"] = measured["learning rate"]
     if "epochs" in measured:
         tables["train"]["epochs"] = settled.num_epochs
         tables["train"].pop("time_budget_s")

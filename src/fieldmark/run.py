@@ -3,7 +3,7 @@
 In: a run folder, or the bundle in it. Out: its evaluation, its predictions, and new ones.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,10 +16,10 @@ from fieldmark.base.run_record import resume_command
 
 if TYPE_CHECKING:
     from fieldmark.audit.findings import Audit
+    from fieldmark.evaluation.answer import Prediction
     from fieldmark.evaluation.evaluation import Evaluation
     from fieldmark.evaluation.predictions import Predictions
     from fieldmark.models.classifier import Classifier
-    from fieldmark.models.prediction import Prediction
 
 BUNDLE_FILE = "model.json"
 
@@ -28,7 +28,8 @@ BUNDLE_FILE = "model.json"
 class Run:
     """A run folder that finished, or a bundle standing alone.
 
-    `path` is the run folder, or None for a bundle; `bundle` is the bundle's folder.
+    `path` is the run folder, or None for a bundle; `bundle` is the bundle's folder, or its
+    `.fieldmark` file.
     """
 
     path: Path | None
@@ -95,8 +96,8 @@ class Run:
         """Return a prediction for each photo, in order; one that cannot be read says why."""
         return list(self.iterate_predictions([Path(file) for file in files], top_k=top_k))
 
-    def iterate_predictions(self, files: Sequence[Path], *, top_k: int) -> "Iterator[Prediction]":
-        """Yield predictions as they come."""
+    def iterate_predictions(self, files: Iterable[Path], *, top_k: int) -> "Iterator[Prediction]":
+        """Yield predictions as they come; files are taken as they are needed."""
         from fieldmark.models.inference import choose_device
         from fieldmark.models.prediction import predict_files
 
@@ -118,16 +119,17 @@ class Run:
 
 
 def load(path: str | Path) -> Run:
-    """Return the run at `path`: a run folder that finished, or a bundle.
+    """Return the run at `path`: a run folder that finished, or a bundle, as folder or file.
 
     Raises:
         RunError: there is no such folder, it is no run, or the run did not finish.
+        BundleError: it is a file that could run a program when it is opened.
     """
     folder = Path(path).expanduser()
     if not folder.exists():
         raise RunError(f"There is no run at {folder}. Check the path for a typing error.")
     if not folder.is_dir():
-        raise RunError(f"{folder} is a file. Give a run folder, or the bundle 'model' in it.")
+        return Run(None, _bundle_file(folder))
     if (folder / BUNDLE_FILE).is_file():
         inside_run = (folder.parent / "run.json").is_file()
         return Run(folder.parent if inside_run else None, folder)
@@ -135,6 +137,29 @@ def load(path: str | Path) -> Run:
     if record.get("status") != "finished":
         raise RunError(f"The run in {folder} has not finished{_what_now(folder, record)}")
     return Run(folder, RunFolder(folder).model_dir)
+
+
+def _bundle_file(path: Path) -> Path:
+    """Return a file that may be a bundle; whether it is shows when it is opened.
+
+    Raises:
+        BundleError: it is a pickle or the like, which is never opened.
+        RunError: it is something else.
+    """
+    from fieldmark.models.foreign import refuse_foreign
+    from fieldmark.models.zipped import SUFFIX
+
+    refuse_foreign(path)
+    if path.suffix.lower() == SUFFIX:
+        return path
+    if path.suffix.lower() == ".onnx":
+        raise RunError(
+            f"{path} is an exported model, which can predict and nothing else. Give the run folder "
+            "that it was made from."
+        )
+    raise RunError(
+        f"{path} is a file. Give a run folder, the bundle 'model' in it, or a {SUFFIX} file."
+    )
 
 
 def find_photos(paths: Sequence[Path]) -> tuple[list[Path], list[tuple[Path, str]]]:

@@ -15,15 +15,20 @@ from fieldmark.base.progress import Progress
 from fieldmark.collect import Collected, Gathered, put_pixels
 from fieldmark.data.pixels import PixelStore
 from fieldmark.data.preprocess import Preprocess
-from fieldmark.evaluation.predictions import SPLITS
+from fieldmark.evaluation.decision import DecisionRule, fit_decision
+from fieldmark.evaluation.familiar_space import FamiliarSpace
+from fieldmark.evaluation.predictions import SPLITS, Predictions
 from fieldmark.models.classifier import Classifier
 from fieldmark.models.features import FeatureCache, features_key
 from fieldmark.models.inference import Predictor, choose_precision
 from fieldmark.planning import Plan, assemble, freeze
 from fieldmark.training.batches import Pictures
 from fieldmark.training.checkpoint import Checkpoints
+from fieldmark.training.config import FROZEN
 from fieldmark.training.course import Watch
+from fieldmark.training.head_strategy import learn_head
 from fieldmark.training.strategies import Configs, Outcome, train_network, train_probe
+from fieldmark.training.unfamiliar import fit_unfamiliar
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,6 +167,9 @@ def learn(
     pictures = _pictures(collected, classes=classifier.classes)
     features_MF = embedded.take(collected.store.paths) if embedded else None
     recipe = plan.recipe
+    configs = Configs(
+        train=recipe.train, optim=recipe.optim, augment=recipe.augment, probe=recipe.probe
+    )
     if recipe.train.strategy == "probe":
         assert features_MF is not None
         return train_probe(
@@ -172,17 +180,63 @@ def learn(
             device=plan.device,
             progress=progress,
         )
+    if recipe.train.strategy == "head":
+        assert features_MF is not None
+        return learn_head(
+            classifier,
+            pictures,
+            features_MF,
+            configs=configs,
+            device=plan.device,
+            progress=progress,
+            watch=watch,
+        )
     return train_network(
         classifier,
         pictures,
         features_MF,
-        configs=Configs(
-            train=recipe.train, optim=recipe.optim, augment=recipe.augment, probe=recipe.probe
-        ),
+        configs=configs,
         device=plan.device,
         progress=progress,
         checkpoints=checkpoints,
         watch=watch,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decided:
+    """How a classifier decides, and its predictions by that."""
+
+    decision: DecisionRule
+    familiar: FamiliarSpace | None
+    """What the score for unfamiliar photos goes by, if that is needed."""
+    predictions: Predictions
+
+
+def decide(
+    predictions: Predictions,
+    outcome: Outcome,
+    collected: Collected,
+    embedded: Embedded | None,
+    *,
+    plan: Plan,
+) -> Decided:
+    """Fit the rule by which a classifier decides on its validation photos."""
+    config, strategy = plan.recipe.abstain, plan.recipe.train.strategy
+    groups = collected.splits.groups()
+    decision = fit_decision(predictions, config=config, groups=groups)
+    features_NF = None
+    if strategy in FROZEN and embedded is not None:
+        features_NF = embedded.take(predictions.paths)
+    elif outcome.features_MF is not None:
+        features_NF = outcome.features_MF[collected.store.indices(predictions.paths)]
+    score = fit_unfamiliar(predictions, features_NF, rate=config.unfamiliar_rate)
+    return Decided(
+        decision=replace(decision, unfamiliar=score.rule),
+        familiar=score.space,
+        predictions=replace(
+            predictions, temperature=decision.temperature, unfamiliarity_N=score.scores_N
+        ),
     )
 
 

@@ -4,15 +4,17 @@ In: what is asked. Out: the folder of a run that finished, its lock held and its
 it goes on. Not covered: what a run does (`pipeline`), and what must be as it was (`resuming`).
 """
 
+import shlex
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from fieldmark import pipeline, resuming
 from fieldmark.arguments import check_groups, lasting, recipe_asked
+from fieldmark.base.errors import DataError, SplitError
 from fieldmark.base.files import write_json, write_text
 from fieldmark.base.lock import hold
 from fieldmark.base.progress import Progress, format_duration
@@ -29,7 +31,9 @@ from fieldmark.base.run_folder import (
 from fieldmark.base.run_record import recorded_run, resume_command
 from fieldmark.base.stopping import Stopped
 from fieldmark.collect import Given
+from fieldmark.data.catalog import read_catalog
 from fieldmark.earlier import Earlier, find_run, has_checkpoint, read_earlier, saved_at
+from fieldmark.photo_source import PhotoSource
 from fieldmark.planning import Plan, require_validation
 from fieldmark.planning import plan as settle
 from fieldmark.recipe import Recipe, recipe_toml
@@ -50,7 +54,7 @@ class Asking:
     """The folder, as it was named."""
     root: Path
     """The same, in full."""
-    recipe: str | None
+    recipe: str | Recipe | None
     flags: dict[str, str | None]
     """backbone, weights and group_by."""
     ignore: Sequence[str]
@@ -58,6 +62,10 @@ class Asking:
     given: Given
     out: Path | None
     command: str
+    way_on: str | None = None
+    """The command that goes on with the run; None: the one that names its folder."""
+    source: PhotoSource | None = None
+    """Runs that share one read the photos once."""
 
     def recipe_over(self, base: str | Recipe) -> Recipe:
         """Return the recipe named, or else the one given, with all changes over it.
@@ -85,9 +93,14 @@ def begin(asking: Asking, *, progress: Progress) -> Path:
     folder = (
         create_run_folder(asking.out) if asking.out else create_next_run_folder(Path(RUNS_FOLDER))
     )
-    with hold(folder.lock):
-        require_free(folder.path)  # another may have made its run here before the lock was ours
-        _make(folder, asking, asked=asked, given=asking.given, plan=plan, progress=progress)
+    try:
+        with hold(folder.lock):
+            require_free(folder.path)  # another may have made its run here before we had the lock
+            _make(folder, asking, asked=asked, given=asking.given, plan=plan, progress=progress)
+    except (DataError, SplitError):
+        with suppress(OSError):  # something is in it
+            folder.path.rmdir()
+        raise
     return folder.path
 
 
@@ -140,7 +153,8 @@ def _make(
     values = _values(asked, given, plan=plan)
     with (
         _kept_if_refused(folder, earlier),
-        _told_how_to_go_on(folder, asking.photos, progress),
+        _taken_back_if_refused(folder, asking, earlier=earlier, progress=progress),
+        _told_how_to_go_on(folder, asking, progress),
         recorded_run(
             folder,
             command=asking.command,
@@ -162,6 +176,7 @@ def _make(
             record=record,
             progress=progress,
             resumed=earlier is not None,
+            source=asking.source,
         )
 
 
@@ -214,9 +229,41 @@ def _kept_if_refused(folder: RunFolder, earlier: Earlier | None) -> Iterator[Non
 
 
 @contextmanager
-def _told_how_to_go_on(folder: RunFolder, photos: Path, progress: Progress) -> Iterator[None]:
+def _taken_back_if_refused(
+    folder: RunFolder, asking: Asking, *, earlier: Earlier | None, progress: Progress
+) -> Iterator[None]:
+    """Leave nothing of a new run that was refused what it was given, so that it can be put right.
+
+    The same command then begins anew in the same folder. What came of each file, `explore` shows.
+    """
+    try:
+        yield
+    except (DataError, SplitError) as error:
+        if earlier is None and _is_refusal(error, folder):
+            if _has_met_photos(folder, asking.root):
+                look = shlex.join(["fieldmark", "explore", str(asking.photos)])
+                progress.note(f"To see each file with what was made of it: {look}")
+            for path in (folder.run_json, folder.recipe_toml, folder.catalog_csv):
+                path.unlink(missing_ok=True)
+        raise
+
+
+def _is_refusal(error: BaseException, folder: RunFolder) -> bool:
+    """Whether photos or files of the user were refused before the photos were divided."""
+    return isinstance(error, (DataError, SplitError)) and not folder.splits_csv.exists()
+
+
+def _has_met_photos(folder: RunFolder, root: Path) -> bool:
+    if not folder.catalog_csv.exists():
+        return False
+    rows = read_catalog(folder.catalog_csv, root=root).rows
+    return any(row.is_usable or row.is_lost_photo for row in rows)
+
+
+@contextmanager
+def _told_how_to_go_on(folder: RunFolder, asking: Asking, progress: Progress) -> Iterator[None]:
     """Say of a run that does not come to its end what is saved, and how to go on with it."""
-    command = resume_command(photos, folder.path)
+    command = asking.way_on or resume_command(asking.photos, folder.path)
     try:
         yield
     except KeyboardInterrupt as error:
@@ -224,7 +271,9 @@ def _told_how_to_go_on(folder: RunFolder, photos: Path, progress: Progress) -> I
         raise Stopped(f"{how}; {_saved(folder)}. Go on with: {command}") from error
     except resuming.ChangedPhotosError:
         raise
-    except BaseException:
+    except BaseException as error:
+        if _is_refusal(error, folder):
+            raise
         way = f" Go on with: {command}" if has_checkpoint(folder) else ""
         progress.note(f"The run did not finish; what there is of it is in {folder.path}.{way}")
         raise

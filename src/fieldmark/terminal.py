@@ -3,68 +3,32 @@
 In: plain values from the workflow. Out: text, in tables where there are several of a kind.
 """
 
-import csv
-import io
-import json
 import math
 import shlex
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fieldmark.base.counting import counted, rounded
-from fieldmark.base.errors import RecipeError, RunError, nearest_spelling
-from fieldmark.base.files import write_text
 from fieldmark.base.tables import add_row, drawn, new_table
+from fieldmark.prediction_output import as_text
 from fieldmark.terminal_audit import found
 
 if TYPE_CHECKING:
+    from fieldmark.evaluation.answer import Prediction
     from fieldmark.evaluation.evaluation import Averages, Evaluation
     from fieldmark.evaluation.intervals import Estimate
     from fieldmark.layer_summary import Summary
-    from fieldmark.models.prediction import Prediction
+    from fieldmark.predicting import Predicted
     from fieldmark.run import Run
+    from fieldmark.sorting import Sorted
 
-FORMATS = ("table", "csv", "jsonl")
 PAIRS_SHOWN = 3
-DOUBTS_SHOWN = 3
-SET_SEPARATOR = "|"
-"""Between the classes of a set in a cell of CSV; no folder can have it in its name on Windows, and
-hardly any has it elsewhere."""
 REFERENCE = "reference"
 """The recipe whose runs end with a line in the manner of Keras."""
 KERAS_TOP_K = 5
 """The k of Keras' TopKCategoricalAccuracy where none is given."""
 KERAS_BATCH = 32
 """Photos a batch of Keras' `Model.evaluate` where nothing else is said."""
-
-
-def check_output(path: Path | None, *, output_format: str) -> None:
-    """Refuse an output that cannot be written, before anything slow begins.
-
-    Raises:
-        RecipeError: there is no such format; the message has those that there are.
-        RunError: `path` is a folder.
-    """
-    if output_format not in FORMATS:
-        hint = nearest_spelling(output_format, FORMATS)
-        raise RecipeError(f"--format is '{output_format}'.{hint} Allowed: {', '.join(FORMATS)}.")
-    if path is not None and path.is_dir():
-        raise RunError(f"--output {path} is a folder. Give the name of a file.")
-
-
-def save(path: Path, text: str) -> None:
-    """Write results to a file that the user has named.
-
-    Raises:
-        RunError: it cannot be written.
-    """
-    try:
-        write_text(path, text)
-    except OSError as error:
-        raise RunError(
-            f"{path} cannot be written: {error.strerror}. Choose another --output."
-        ) from error
 
 
 def finished_run(run: "Run") -> str:
@@ -109,8 +73,29 @@ def evaluation(evaluation: "Evaluation") -> str:
 
 def predictions(rows: "Sequence[Prediction]", *, output_format: str) -> str:
     """Return predictions as a table, as CSV, or as JSON lines."""
-    writers = {"table": _prediction_table, "csv": _prediction_csv, "jsonl": _prediction_jsonl}
-    return writers[output_format](rows)
+    return as_text(rows, output_format=output_format)
+
+
+def predicted(summary: "Predicted") -> list[str]:
+    """Return in lines what predicting into a file or folders came to; none if into neither."""
+    lines = []
+    if summary.output:
+        before = f" after {summary.num_before:,} of before" if summary.num_before else ""
+        rows = counted(summary.num_rows, "prediction")
+        lines.append(f"{rows} written to {summary.output}{before}")
+        if summary.num_unreadable:
+            files = counted(summary.num_unreadable, "file")
+            lines.append(f"{files} of these could not be read; their rows say why")
+    if summary.sorted:
+        lines += _sorted(summary.sorted)
+    return lines
+
+
+def left_out(summary: "Predicted") -> list[str]:
+    """Return a line for each file that was never meant as a photo, up to those named."""
+    lines = [f"left out: {path}: {reason}" for path, reason in summary.left_out]
+    more = summary.num_left_out - len(summary.left_out)
+    return [*lines, f"left out: {counted(more, 'more file')}"] if more else lines
 
 
 def layers(summary: "Summary") -> str:
@@ -170,6 +155,8 @@ def _overall(evaluation: "Evaluation") -> "list[tuple[str, Estimate]]":
         rows += [("Answered", given.answered), ("Accuracy of these", given.accuracy)]
     if sets.seen and sets.single:
         rows += [("Right class in the set", sets.seen), ("Sets of one class", sets.single)]
+    if evaluation.unfamiliar and evaluation.unfamiliar.called:
+        rows.append(("Called unfamiliar", evaluation.unfamiliar.called))
     return rows
 
 
@@ -226,57 +213,12 @@ def _plain_value_and_interval(estimate: "Estimate") -> tuple[str, str]:
     return f"{estimate.value:.4f}", f"{estimate.low:.4f} to {estimate.high:.4f}"
 
 
-def _prediction_table(rows: "Sequence[Prediction]") -> str:
-    width = max((len(row.ranking) for row in rows), default=1)
-    places = [f"{place}." for place in range(1, width + 1)]
-    has_doubts = any(row.doubt for row in rows)
-    table = new_table("Photo", *places, *(["Doubt"] if has_doubts else []), right=())
-    for row in rows:
-        if row.error is not None:
-            add_row(table, row.path, row.error)
-        else:
-            cells = [f"{name} {100 * share:.1f} %" for name, share in row.ranking]
-            missing = [""] * (width - len(cells))
-            add_row(table, row.path, *cells, *([*missing, _doubt(row)] if row.doubt else []))
-    return drawn(table)
-
-
-def _doubt(row: "Prediction") -> str:
-    """Return "not sure: cat, dog or fox", no more than `DOUBTS_SHOWN` by name."""
-    names, more = list(row.doubt[:DOUBTS_SHOWN]), len(row.doubt) - DOUBTS_SHOWN
-    if more > 0:
-        names.append(counted(more, "other"))
-    return f"not sure: {', '.join(names[:-1])} or {names[-1]}"
-
-
-def _prediction_csv(rows: "Sequence[Prediction]") -> str:
-    width = max((len(row.ranking) for row in rows), default=1)
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    ranks = range(1, width + 1)
-    columns = [column for rank in ranks for column in (f"class_{rank}", f"confidence_{rank}")]
-    writer.writerow(["path", *columns, "set", "abstained", "error"])
-    for row in rows:
-        cells: list[object] = [cell for pair in row.ranking for cell in pair]
-        missing = [""] * (2 * width - len(cells))
-        abstained = {True: "true", False: "false", None: ""}[row.is_withheld]
-        verdict = [SET_SEPARATOR.join(row.candidates or ()), abstained]
-        writer.writerow([row.path, *cells, *missing, *verdict, row.error or ""])
-    return buffer.getvalue()
-
-
-def _prediction_jsonl(rows: "Sequence[Prediction]") -> str:
-    lines = []
-    for row in rows:
-        top = [{"class": name, "confidence": share} for name, share in row.ranking]
-        values = {
-            "path": row.path,
-            "predicted": row.label,
-            "confidence": row.confidence,
-            "top": top,
-            "set": None if row.candidates is None else list(row.candidates),
-            "abstained": row.is_withheld,
-            "error": row.error,
-        }
-        lines.append(json.dumps(values, ensure_ascii=False) + "\n")
-    return "".join(lines)
+def _sorted(result: "Sorted") -> list[str]:
+    photos = counted(sum(result.counts.values()), "photo")
+    lines = [f"{photos} sorted into {result.folder}"]
+    lines += [f"  {name}: {number:,}" for name, number in result.counts.items()]
+    if result.num_there:
+        lines.append(f"  there already: {result.num_there:,}")
+    if result.num_gone:
+        lines.append(f"  gone before they could be sorted: {result.num_gone:,}")
+    return lines

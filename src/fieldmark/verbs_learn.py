@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from fieldmark import terminal, terminal_audit, terminal_data
+from fieldmark import terminal, terminal_audit, terminal_data, terminal_repeats, terminal_study
 from fieldmark.base.console import choose_progress
 from fieldmark.base.progress import closing
 from fieldmark.flags import (
@@ -20,6 +20,7 @@ from fieldmark.flags import (
     command_line,
     echo,
 )
+from fieldmark.run import Run
 
 
 def explore(
@@ -79,6 +80,14 @@ def train(
     group_by: GroupBy = None,
     labels: Labels = None,
     ignore: Ignore = None,
+    folds: Annotated[
+        int | None,
+        typer.Option(metavar="K", help="Train K times, each time testing another part."),
+    ] = None,
+    seeds: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Train N times with other seeds, on the same split."),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="RUN", help="Run folder; default: runs/run-NNN.")
     ] = None,
@@ -101,13 +110,110 @@ def train(
             group_by=group_by,
             labels=labels,
             ignore=ignore or [],
+            folds=folds,
+            seeds=seeds,
             out=out,
             overrides=sets or [],
             resume=resume,
             progress=progress,
             command=command_line(),
         )
-    echo(terminal.finished_run(run))
+    if isinstance(run, Run):
+        echo(terminal.finished_run(run))
+    else:
+        echo(terminal_repeats.repeats(run))
+
+
+def study(
+    photos: Photos,
+    vary: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="SECTION.KEY=A,B,...",
+            help="Values to try, or with --search a range such as 1e-5..1e-2:log; repeatable.",
+        ),
+    ] = None,
+    preset: Annotated[
+        str | None, typer.Option(metavar="NAME", help="A study by name, instead: reference.")
+    ] = None,
+    seeds: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Trials of each setting; default: 3, of a search 1."),
+    ] = None,
+    runs: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="At most N settings, chosen to tell effects apart best."),
+    ] = None,
+    search: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Look for the best among N settings, not for effects."),
+    ] = None,
+    halving: Annotated[
+        bool | None,
+        typer.Option(
+            "--halving/--no-halving", help="Stop trials far behind early; default: in searches."
+        ),
+    ] = None,
+    recipe: Annotated[
+        str | None,
+        typer.Option(metavar="NAME|FILE", help="What is varied; default: by what is varied."),
+    ] = None,
+    backbone: Backbone = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(metavar="auto|none|PATH", help="Pretrained weights of the backbone."),
+    ] = None,
+    split_file: SplitFile = None,
+    engine: Annotated[
+        str, typer.Option(metavar="local|ray", help="Who computes the trials.")
+    ] = "local",
+    address: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Of a Ray cluster; default: here.")
+    ] = None,
+    storage: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Of a search that several machines work on."),
+    ] = None,
+    final: Annotated[  # noqa: FBT002 - a flag
+        bool,
+        typer.Option("--final/--no-final", help="Train the best recipe in full, and test it."),
+    ] = True,
+    out: Annotated[
+        Path | None, typer.Option(metavar="STUDY", help="Folder; default: runs/study-NNN.")
+    ] = None,
+    resume: Annotated[  # noqa: FBT002 - a flag
+        bool,
+        typer.Option("--resume", help="Go on with a study that was stopped: STUDY, or the last."),
+    ] = False,
+    sets: Sets = None,
+) -> None:
+    """Find out what the learning rate and other settings do."""
+    from fieldmark import workflow
+
+    with closing(choose_progress(sys.stderr)) as progress:
+        result = workflow.study(
+            photos,
+            vary=vary or [],
+            preset=preset,
+            seeds=seeds,
+            runs=runs,
+            search=search,
+            halving=halving,
+            recipe=recipe,
+            backbone=backbone,
+            weights=weights,
+            split_file=split_file,
+            engine=engine,
+            address=address,
+            storage=storage,
+            final=final,
+            out=out,
+            resume=resume,
+            overrides=sets or [],
+            progress=progress,
+            command=command_line(),
+        )
+    echo(terminal_study.finished_study(result))
 
 
 def summary(

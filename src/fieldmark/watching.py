@@ -5,7 +5,9 @@ and TensorBoard's files where asked for.
 """
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -27,6 +29,8 @@ from fieldmark.training.tensorboard import NoScalars, Scalars, tensorboard_scala
 
 SHOWN_PX = 96
 """Side of a photo in the picture of a batch."""
+DRAWN_EVERY_S = 1.0
+"""The page is drawn no more often: where an epoch takes milliseconds, drawing takes longer."""
 RANGE_HEADER = ("lr", "loss", "smoothed")
 
 
@@ -40,6 +44,8 @@ class Watching:
     journal: Journal
     scalars_sink: Scalars
     _num_epochs: int = 0
+    _drawn_s: float = -math.inf
+    _clock: Callable[[], float] = time.monotonic
 
     def batch(self, num_photos: int) -> None:
         """Move the bar on."""
@@ -54,8 +60,12 @@ class Watching:
         """Write the table and the page anew, and an event."""
         last, self._num_epochs = history[-1], num_epochs
         write_history(self.folder.history_csv, history)
-        with contextlib.suppress(OSError):  # the page is for looking at; no run shall end for it
-            write_live(self.folder, num_epochs=num_epochs)
+        if self._clock() - self._drawn_s >= DRAWN_EVERY_S or len(history) == num_epochs:
+            with contextlib.suppress(
+                OSError
+            ):  # the page is for looking at; no run shall end for it
+                write_live(self.folder, num_epochs=num_epochs)
+            self._drawn_s = self._clock()
         self.journal.write("epoch", num_epochs=num_epochs, **last.to_json())
         values = {name: value for name, value in last.to_json().items() if value is not None}
         self.scalars_sink.write(

@@ -5,7 +5,7 @@ The command line and `import fieldmark` both come through here. Heavy imports ha
 verb that needs them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,90 +14,43 @@ from fieldmark.arguments import (
     given_files,
     photos_folder,
     recipe_asked,
-    require_new,
 )
 from fieldmark.base.progress import Progress, SilentProgress
 from fieldmark.base.run_folder import RUNS_FOLDER, next_run_path, require_place
 from fieldmark.base.run_record import recorded_call
-from fieldmark.run import Run, load
+from fieldmark.run import Run
+from fieldmark.study_call import study
+from fieldmark.train_call import train
 
 if TYPE_CHECKING:
     from fieldmark.comparing import Comparison
+    from fieldmark.degrading import Degraded
+    from fieldmark.evaluation.answer import Prediction
     from fieldmark.evaluation.evaluation import Evaluation
     from fieldmark.explaining import Explanation
     from fieldmark.exploring import Exploration
+    from fieldmark.exported import ExportedModel
+    from fieldmark.exporting import Export
     from fieldmark.fetching import Fetched
     from fieldmark.layer_summary import Summary
-    from fieldmark.models.prediction import Prediction
+    from fieldmark.verifying import Verified
+
+__all__ = [
+    "compare",
+    "degrade",
+    "demo",
+    "evaluate",
+    "explain",
+    "explore",
+    "fetch",
+    "predict",
+    "serve",
+    "study",
+    "summary",
+    "train",
+]
 
 DIGITS_FOLDER = "digits"
-
-
-def train(
-    photos: str | Path,
-    *,
-    recipe: str | None = None,
-    backbone: str | None = None,
-    weights: str | None = None,
-    split_file: str | Path | None = None,
-    group_by: str | None = None,
-    labels: str | Path | None = None,
-    ignore: Sequence[str] = (),
-    out: str | Path | None = None,
-    overrides: Sequence[str] = (),
-    resume: bool = False,
-    progress: Progress | None = None,
-    command: str | None = None,
-) -> Run:
-    """Turn a folder of photos, one subfolder a class, into an evaluated classifier.
-
-    Args:
-        photos: the folder; it is never written to.
-        recipe: quick, finetune, scratch, reference, digits, or the path of a TOML file; None is
-            quick.
-        backbone: any timm name; None takes the recipe's.
-        weights: "auto", "none", a folder or a .safetensors file; None takes the recipe's.
-        split_file: CSV with columns path and split; None makes the split.
-        group_by: photos that must stay on one side: a regular expression on the path, or
-            `FILE.csv:COLUMN`; None takes the recipe's.
-        labels: CSV that relabels photos or leaves them out, as `explore` writes it.
-        ignore: codes of checks to mute, beside those that the recipe mutes.
-        out: the run folder, which must be new or empty; None takes the next `runs/run-NNN`.
-        overrides: `section.key=value` changes to the recipe.
-        resume: go on with the run `out` or, where that is None, with the last under `runs/` of
-            these photos that has not finished. What is left out here is as the run began; what
-            is given must agree with it. A run that has finished is returned as it is.
-        progress: where progress is shown; None shows nothing.
-        command: what to record as the command in `run.json`.
-
-    Raises:
-        FieldmarkError: for everything that the user can put right (see `base.errors`).
-        KeyboardInterrupt: the run was stopped (a `base.stopping.Stopped`, whose message says what
-            is saved and how to go on).
-    """
-    root = photos_folder(photos)
-    place = Path(out).expanduser() if out else None
-    if not resume:
-        require_new(place or next_run_path(Path(RUNS_FOLDER)), photos=photos, root=root)
-    given = given_files(split_file, labels)
-    from fieldmark import starting
-
-    flags = {"backbone": backbone, "weights": weights, "group_by": group_by}
-    files = {"split_file": given.split_file, "labels": given.labels, "out": out}
-    lists = {"ignore": list(ignore), "overrides": list(overrides)}
-    asking = starting.Asking(
-        photos=Path(photos).expanduser(),
-        root=root,
-        recipe=recipe,
-        flags=flags,
-        ignore=ignore,
-        overrides=overrides,
-        given=given,
-        out=place,
-        command=command or recorded_call("train", photos, recipe=recipe, **flags, **files, **lists),
-    )
-    start = starting.go_on if resume else starting.begin
-    return load(start(asking, progress=progress or SilentProgress()))
 
 
 def explore(
@@ -206,7 +159,7 @@ def compare(
 
 
 def predict(
-    run: str | Path | Run,
+    run: "str | Path | Run | ExportedModel",
     paths: Sequence[str | Path],
     *,
     top_k: int = 5,
@@ -215,7 +168,7 @@ def predict(
     """Return a prediction for every photo, and the files that are none with the reason for each.
 
     Args:
-        run: a run folder, a bundle, or a loaded run.
+        run: a run folder, a bundle, a loaded run, or an ONNX file that `export` wrote.
         paths: photos, and folders that are searched for photos.
         top_k: how many classes to give for each photo, 1 or more.
         progress: where progress is shown, if there are photos enough for that.
@@ -247,6 +200,110 @@ def explain(
 
     return explaining.explain(
         run, paths, out=out, true_class=true_class, progress=progress, command=command
+    )
+
+
+def export(
+    run: str | Path | Run,
+    *,
+    to: str = "onnx",
+    precision: str = "fp32",
+    takes: str = "any",
+    photos: str | Path | None = None,
+    max_loss: float = 0.01,
+    sign: str | Path | None = None,
+    ort: str | Path | None = None,
+    out: str | Path | None = None,
+    progress: Progress | None = None,
+) -> "Export":
+    """Write a run as one file or as a site, checked against the run; see `exporting.export`.
+
+    Raises:
+        FieldmarkError: the run or its photos cannot be read, or the file does not do the same.
+    """
+    from fieldmark import exporting
+
+    return exporting.export(
+        run,
+        to=to,
+        precision=precision,
+        takes=takes,
+        photos=photos,
+        max_loss=max_loss,
+        sign=sign,
+        ort=ort,
+        out=out,
+        progress=progress,
+    )
+
+
+def serve(
+    model: str | Path,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    token: str | None = None,
+    allow_hosts: Sequence[str] = (),
+    allow_origins: Sequence[str] = (),
+    max_batch: int | None = None,
+    max_wait_ms: float = 2.0,
+    max_waiting: int | None = None,
+    max_body_mib: float = 32.0,
+    show_training_photos: bool = False,
+    on_ready: Callable[[str], None] = lambda _address: None,
+) -> None:
+    """Answer requests until the process is told to stop; see `serve.serving.ServeConfig`.
+
+    Raises:
+        FieldmarkError: the model cannot be read, or not be served as asked.
+    """
+    from fieldmark.serve import serving
+
+    config = serving.ServeConfig(
+        host=host,
+        port=port,
+        token=token,
+        allow_hosts=tuple(allow_hosts),
+        allow_origins=tuple(allow_origins),
+        max_batch=max_batch,
+        max_wait_ms=max_wait_ms,
+        max_waiting=max_waiting,
+        max_body_mib=max_body_mib,
+        show_training_photos=show_training_photos,
+    )
+    serving.serve(model, config, on_ready=on_ready)
+
+
+def verify(model: str | Path, *, key: str | Path | None = None) -> "Verified":
+    """Check that a bundle is whole and does what it did when saved; see `verifying.verify`.
+
+    Raises:
+        FieldmarkError: it is not, or it was not signed with the key.
+    """
+    from fieldmark import verifying
+
+    return verifying.verify(model, key=key)
+
+
+def degrade(
+    run: str | Path | Run,
+    photos: str | Path | None = None,
+    *,
+    kinds: Sequence[str] = (),
+    max_photos: int = 500,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> "Degraded":
+    """Measure what damage to its test photos does to a run; see `degrading.degrade`.
+
+    Raises:
+        FieldmarkError: the run cannot be read, photos are missing or have changed, or a kind of
+            damage is not known.
+    """
+    from fieldmark import degrading
+
+    return degrading.degrade(
+        run, photos, kinds=kinds, max_photos=max_photos, seed=seed, progress=progress
     )
 
 

@@ -1,9 +1,12 @@
+import warnings
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.ensemble import ExtraTreesClassifier
 
-from fieldmark.audit.folds import fold_of
+from fieldmark.audit.folds import MIN_LEAF, NUM_TREES, fold_of, guess_out_of_fold
 
 GROUPS = st.lists(st.text(max_size=4), min_size=1, max_size=40)
 
@@ -46,3 +49,36 @@ def test_a_name_that_is_not_valid_unicode_has_a_fold() -> None:
 def test_fewer_than_two_folds_are_refused() -> None:
     with pytest.raises(ValueError, match="at least 2, met 1"):
         fold_of(["a"], num_folds=1, seed=0)
+
+
+@pytest.mark.parametrize("num_classes", [2, 5])
+def test_guesses_are_those_of_the_forest_of_scikit_learn(num_classes: int) -> None:
+    generator = np.random.default_rng(num_classes)
+    labels_N = generator.integers(0, num_classes, size=300)
+    values_ND = (labels_N[:, None] + 2 * generator.standard_normal((300, 7))).astype(np.float32)
+    folds_N = np.arange(300) % 3
+    (guessed_N,) = guess_out_of_fold([values_ND], labels_N, folds_N, seed=11)
+    for fold in range(3):
+        within_N = folds_N == fold
+        forest = ExtraTreesClassifier(NUM_TREES, min_samples_leaf=MIN_LEAF, random_state=11)
+        forest.fit(values_ND[~within_N], labels_N[~within_N])
+        assert guessed_N[within_N].tolist() == forest.predict(values_ND[within_N]).tolist()
+
+
+def test_a_class_that_the_other_folds_lack_is_never_guessed() -> None:
+    labels_N = np.array([0, 3] * 20 + [1] * 10)
+    folds_N = np.array([0] * 40 + [1] * 10)
+    values_ND = labels_N[:, None].astype(np.float32)
+    (guessed_N,) = guess_out_of_fold([values_ND], labels_N, folds_N, seed=0)
+    assert set(guessed_N[:40].tolist()) == {1}
+    assert set(guessed_N[40:].tolist()) <= {0, 3}
+
+
+def test_trees_in_threads_leave_the_warnings_of_the_process_alone() -> None:
+    generator = np.random.default_rng(0)
+    labels_N = generator.integers(0, 3, size=60)
+    matrices = [generator.random((60, 3), dtype=np.float32) for _ in range(8)]
+    before = list(warnings.filters)
+    for seed in range(5):
+        guess_out_of_fold(matrices, labels_N, np.arange(60) % 5, seed=seed)
+    assert list(warnings.filters) == before

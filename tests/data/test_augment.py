@@ -30,7 +30,9 @@ def run(images: torch.Tensor, *, seed: int = 0, **values: object) -> torch.Tenso
 
 
 @pytest.mark.parametrize("device", DEVICES)
-@pytest.mark.parametrize("policy", ["none", "flip", "flip-rotate", "standard", "trivial"])
+@pytest.mark.parametrize(
+    "policy", ["none", "flip", "flip-rotate", "any-side-up", "standard", "trivial"]
+)
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float32, torch.bfloat16])
 def test_shape_scale_device_format_and_input_are_kept(
     device: str, policy: str, dtype: torch.dtype
@@ -158,7 +160,7 @@ def test_rotation_keeps_the_middle_of_the_photo() -> None:
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
-@pytest.mark.parametrize("policy", ["flip", "flip-rotate", "standard", "trivial"])
+@pytest.mark.parametrize("policy", ["flip", "flip-rotate", "any-side-up", "standard", "trivial"])
 def test_the_gpu_does_what_the_cpu_does(policy: str) -> None:
     images = batch(16, 32)
     on_cpu, on_gpu = run(images, policy=policy), run(images.cuda(), policy=policy).cpu()
@@ -171,6 +173,7 @@ def test_the_gpu_does_what_the_cpu_does(policy: str) -> None:
         ("none", (False, False, 0.0, (1.0, 1.0), 0.0)),
         ("flip", (True, False, 0.0, (1.0, 1.0), 0.0)),
         ("flip-rotate", (True, False, 0.1, (1.0, 1.0), 0.0)),
+        ("any-side-up", (True, True, 0.4, (1.0, 1.0), 0.0)),
         ("standard", (True, False, 0.0, (0.5, 1.0), 0.2)),
         ("trivial", (True, False, 0.0, (1.0, 1.0), 0.0)),
     ],

@@ -299,8 +299,9 @@ def test_json_has_the_documented_shape(by_hand: Evaluation) -> None:
         "calibration",
         "abstention",
         "conformal",
+        "unfamiliar",
     ]
-    assert content["schema_version"] == 2
+    assert content["schema_version"] == 3
     assert set(content["accuracy"]) == {"value", "low", "high"}
     assert list(content["top_k"]) == ["1", "2", "3", "5"]
     assert set(content["precision"]) == {"macro", "micro"}
@@ -311,8 +312,8 @@ def test_json_has_the_documented_shape(by_hand: Evaluation) -> None:
 
 
 def test_a_newer_schema_is_refused_with_what_to_do(by_hand: Evaluation) -> None:
-    with pytest.raises(RunError, match=r"schema version 3; .* up to 2. Install a newer Fieldmark"):
-        Evaluation.from_json(by_hand.to_json() | {"schema_version": 3})
+    with pytest.raises(RunError, match=r"schema version 4; .* up to 3. Install a newer Fieldmark"):
+        Evaluation.from_json(by_hand.to_json() | {"schema_version": 4})
 
 
 def test_schema_1_in_which_nothing_was_fitted_is_read(by_hand: Evaluation, tmp_path: Path) -> None:

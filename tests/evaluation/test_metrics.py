@@ -3,12 +3,14 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 from scipy import special
 from sklearn import metrics as peer
+from torchmetrics.functional.classification import multiclass_calibration_error
 
 from fieldmark.evaluation import metrics
 
@@ -211,3 +213,24 @@ def test_calibration_error_agrees_with_its_definition_bin_by_bin(seed: int) -> N
     bins_N = metrics.calibration_bins(confidence_N, edges=edges)
     error = metrics.calibration_error(bins_N, confidence_N - correct_N, num_bins=15)
     assert error == pytest.approx(expected)
+
+
+@given(seed=st.integers(0, 1000), num_images=st.integers(1, 300), num_bins=st.integers(1, 30))
+def test_calibration_error_is_that_of_torchmetrics(
+    seed: int, num_images: int, num_bins: int
+) -> None:
+    generator = np.random.default_rng(seed)
+    logits_NC = 3 * generator.standard_normal((num_images, 4))
+    probabilities_NC, labels_N = metrics.softmax(logits_NC), generator.integers(4, size=num_images)
+    confidence_N = probabilities_NC.max(axis=1)
+    correct_N = probabilities_NC.argmax(axis=1) == labels_N
+    bins_N = metrics.calibration_bins(confidence_N, edges=metrics.calibration_edges(num_bins))
+    found = metrics.calibration_error(bins_N, confidence_N - correct_N, num_bins=num_bins)
+    expected = multiclass_calibration_error(
+        torch.from_numpy(probabilities_NC),
+        torch.from_numpy(labels_N),
+        num_classes=4,
+        n_bins=num_bins,
+        norm="l1",
+    )
+    assert found == pytest.approx(float(expected), abs=1e-6)

@@ -253,3 +253,31 @@ def test_writing_replaces_the_file_and_leaves_nothing_else(tmp_path: Path) -> No
         read_predictions(path), make(classes=("c", "d"), splits=make().splits.astype("<U5"))
     )
     assert [file.name for file in path.parent.iterdir()] == ["predictions.csv"]
+
+
+def test_the_score_for_unfamiliar_images_is_kept_to_the_last_digit(tmp_path: Path) -> None:
+    path = tmp_path / "predictions.csv"
+    scores_N = np.array([0.1 + 0.2, -1e-17, 3.0])
+    write_predictions(path, make(unfamiliarity_N=scores_N))
+    assert path.read_text("utf-8").startswith(
+        "path,split,label,predicted,confidence,unfamiliarity,logit:a"
+    )
+    read = read_predictions(path)
+    assert read.unfamiliarity_N is not None
+    np.testing.assert_array_equal(read.unfamiliarity_N, scores_N)
+    taken = read.take(np.array([True, False, True]))
+    assert taken.unfamiliarity_N is not None
+    np.testing.assert_array_equal(taken.unfamiliarity_N, scores_N[[0, 2]])
+
+
+def test_a_file_with_a_score_missing_has_none(tmp_path: Path) -> None:
+    path = tmp_path / "predictions.csv"
+    write_predictions(path, make(unfamiliarity_N=np.array([0.5, 1.25, 2.0])))
+    path.write_text(path.read_text("utf-8").replace(",1.25,", ",,"), "utf-8")
+    assert read_predictions(path).unfamiliarity_N is None
+
+
+@pytest.mark.parametrize("scores", [[1.0, 2.0], [1.0, 2.0, np.inf]])
+def test_scores_that_are_too_few_or_not_finite_are_refused(scores: list[float]) -> None:
+    with pytest.raises(EvaluationError, match="unfamiliarity"):
+        make(unfamiliarity_N=np.array(scores))

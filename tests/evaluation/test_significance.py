@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
+from statsmodels.stats import contingency_tables
 
 from fieldmark.evaluation.significance import SIGNIFICANCE, holm, mcnemar, sign_flip
 
@@ -36,6 +37,19 @@ def test_mcnemar_is_the_two_sided_binomial_test_of_scipy(only_first: int, only_s
     if only_first + only_second:
         expected = binomtest(only_first, only_first + only_second).pvalue
         assert mcnemar(only_first, only_second) == pytest.approx(expected, rel=1e-9)
+
+
+@given(
+    agreeing=st.tuples(st.integers(0, 50), st.integers(0, 50)),
+    alone=st.tuples(st.integers(0, 300), st.integers(0, 300)),
+)
+def test_mcnemar_is_the_exact_test_of_statsmodels(
+    agreeing: tuple[int, int], alone: tuple[int, int]
+) -> None:
+    table = np.array([[agreeing[0], alone[0]], [alone[1], agreeing[1]]])
+    if sum(alone):
+        expected = contingency_tables.mcnemar(table, exact=True).pvalue
+        assert mcnemar(*alone) == pytest.approx(expected, rel=1e-9)
 
 
 @pytest.mark.parametrize(("less", "more"), [(15, 1060), (300, 900), (1200, 1400), (4900, 5100)])

@@ -14,6 +14,7 @@ from fieldmark.models.attention import (
     heat_over,
     likeness,
     mean_heat,
+    mean_share,
 )
 
 ALL = Box()
@@ -55,6 +56,15 @@ def test_heat_over_a_picture_has_its_size_and_stays_within_the_values_of_the_map
     heat = heat_over(map_HW, ALL, width=width, height=height)
     assert heat.shape == (height, width)
     assert map_HW.min() - 1e-6 <= heat.min() <= heat.max() <= map_HW.max() + 1e-6
+
+
+def test_the_mean_share_is_over_the_photos_that_have_heat() -> None:
+    found = mean_share([0.2, None, 0.4, 0.6, None])
+    assert found is not None
+    assert found.value == pytest.approx(0.4)
+    assert 0.2 <= found.low < 0.4 < found.high <= 0.6
+    assert mean_share([None, None]) is None
+    assert mean_share([]) is None
 
 
 def test_in_the_mean_each_photo_counts_the_same() -> None:

@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 from fieldmark.base.errors import BundleError
 from fieldmark.data.preprocess import Preprocess
 from fieldmark.evaluation.decision import DecisionRule
-from fieldmark.models.bundle import load_bundle, save_bundle
+from fieldmark.models.bundle import load_bundle, load_golden, save_bundle
 from fieldmark.models.classifier import Classifier
 from fieldmark.models.inference import Predictor
 
 CPU = torch.device("cpu")
 CLASSES = ("café", "犬", 'a,b "c"', "\udcff")
-FILES = ("model.safetensors", "model.json", "MANIFEST.json")
+FILES = ("model.safetensors", "model.json", "golden.safetensors", "MANIFEST.json")
 MakeClassifier = Callable[..., Classifier]
 MakePixels = Callable[..., NDArray[np.uint8]]
 
@@ -47,6 +47,16 @@ def rewrite(folder: Path, name: str, change: Callable[[dict[str, Any]], object])
     change(content)
     (folder / name).write_text(json.dumps(content), "utf-8")
     resign(folder)
+
+
+def age(folder: Path, schema: int, change: Callable[[dict[str, Any]], object]) -> None:
+    """Make a bundle look like one of an older schema, before golden photos."""
+    rewrite(folder, "model.json", change)
+    rewrite(folder, "model.json", lambda content: content.update(schema_version=schema))
+    manifest = json.loads((folder / "MANIFEST.json").read_text("utf-8"))
+    manifest["schema_version"] = schema
+    manifest["sha256"].pop("golden.safetensors")
+    (folder / "MANIFEST.json").write_text(json.dumps(manifest), "utf-8")
 
 
 def resign(folder: Path) -> None:
@@ -109,15 +119,15 @@ def test_a_network_in_training_mode_is_kept_with_its_statistics(
 def test_the_files_are_those_of_the_format(bundle: Path) -> None:
     assert {file.name for file in bundle.iterdir()} == set(FILES)
     content = json.loads((bundle / "model.json").read_text("utf-8"))
-    assert content["schema_version"] == 3
+    assert content["schema_version"] == 4
     assert content["temperature"] == 1.0
     assert content["classes"] == ["cat", "dog", "owl"]
     assert content["data_digest"] == "d" * 64
     assert content["architecture"]["head"] == {"kind": "linear", "num_features": 16}
     assert content["architecture"]["views"] == 1
     manifest = json.loads((bundle / "MANIFEST.json").read_text("utf-8"))
-    assert manifest["schema_version"] == 3
-    for name in FILES[:2]:
+    assert manifest["schema_version"] == 4
+    for name in FILES[:3]:
         assert manifest["sha256"][name] == hashlib.sha256((bundle / name).read_bytes()).hexdigest()
 
 
@@ -144,7 +154,7 @@ def test_nothing_is_pickled(
     assert load_bundle(tmp_path).classes == ("cat", "dog", "owl")
 
 
-@pytest.mark.parametrize("name", ["model.safetensors", "model.json"])
+@pytest.mark.parametrize("name", FILES[:3])
 def test_every_changed_byte_is_refused(name: str, bundle: Path) -> None:
     path = bundle / name
     content = path.read_bytes()
@@ -160,7 +170,7 @@ def test_every_changed_byte_is_refused(name: str, bundle: Path) -> None:
     load_bundle(bundle)
 
 
-@pytest.mark.parametrize("name", ["model.safetensors", "model.json"])
+@pytest.mark.parametrize("name", FILES[:3])
 @pytest.mark.parametrize("change", [lambda content: content[:-1], lambda content: content + b" "])
 def test_a_file_cut_or_grown_is_refused(
     name: str, change: Callable[[bytes], bytes], bundle: Path
@@ -211,9 +221,9 @@ def test_a_malformed_manifest_is_refused(manifest: bytes, bundle: Path) -> None:
 
 @pytest.mark.parametrize("name", ["model.json", "MANIFEST.json"])
 def test_a_newer_schema_is_refused_with_the_remedy(name: str, bundle: Path) -> None:
-    rewrite(bundle, name, lambda content: content.update(schema_version=4))
+    rewrite(bundle, name, lambda content: content.update(schema_version=5))
     message = refusal(bundle)
-    assert f"{bundle / name} has schema version 4" in message
+    assert f"{bundle / name} has schema version 5" in message
     assert "Install a newer Fieldmark" in message
 
 
@@ -241,10 +251,15 @@ def test_the_rule_by_which_it_decides_goes_with_the_bundle(
 
 
 def test_a_bundle_of_schema_2_decides_by_a_plain_softmax(bundle: Path) -> None:
-    rewrite(bundle, "model.json", lambda content: content.pop("decision"))
-    rewrite(bundle, "model.json", lambda content: content.update(schema_version=2))
-    rewrite(bundle, "MANIFEST.json", lambda content: content.update(schema_version=2))
+    age(bundle, 2, lambda content: content.pop("decision"))
     assert load_bundle(bundle).decision == DecisionRule()
+
+
+def test_a_bundle_of_schema_3_loads_without_golden_photos(bundle: Path) -> None:
+    age(bundle, 3, dict.copy)
+    (bundle / "golden.safetensors").unlink()
+    assert load_bundle(bundle).classes == ("cat", "dog", "owl")
+    assert load_golden(bundle) is None
 
 
 @pytest.mark.parametrize(
@@ -270,9 +285,7 @@ def test_a_bundle_of_schema_1_has_one_view_and_the_same_logits(
 ) -> None:
     """Version 1 had no views, and its heads were linear."""
     expected_NC = Predictor(load_bundle(bundle), device=CPU).logits(make_pixels(3))
-    rewrite(bundle, "model.json", lambda content: content["architecture"].pop("views"))
-    rewrite(bundle, "model.json", lambda content: content.update(schema_version=1))
-    rewrite(bundle, "MANIFEST.json", lambda content: content.update(schema_version=1))
+    age(bundle, 1, lambda content: content["architecture"].pop("views"))
     old = load_bundle(bundle)
     assert (old.architecture.head, old.architecture.views) == ("linear", 1)
     np.testing.assert_array_equal(Predictor(old, device=CPU).logits(make_pixels(3)), expected_NC)
@@ -323,10 +336,14 @@ def test_weights_that_are_no_safetensors_are_refused_even_where_the_sums_agree(
 def test_a_file_that_cannot_be_read_is_refused_with_the_reason(
     bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(_: Path) -> str:
-        raise PermissionError(13, "Permission denied")
+    real = Path.open
 
-    monkeypatch.setattr("fieldmark.models.bundle.sha256_of", refuse)
+    def refuse(path: Path, *arguments: Any, **named: Any) -> Any:
+        if path.name == "model.json":
+            raise PermissionError(13, "Permission denied")
+        return real(path, *arguments, **named)
+
+    monkeypatch.setattr(Path, "open", refuse)
     assert "Permission denied" in refusal(bundle)
 
 

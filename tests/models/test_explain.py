@@ -6,10 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from captum.attr import LayerGradCam
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from fieldmark.base.errors import RunError
+from fieldmark.base.executor import ThreadExecutor
 from fieldmark.data.preprocess import Preprocess
 from fieldmark.data.views import views
 from fieldmark.models.attention import likeness
@@ -124,19 +126,12 @@ def test_the_mean_of_a_map_is_the_logit_less_the_bias(
 def grad_cam(
     classifier: Classifier, pixels_SSC: NDArray[np.uint8], *, layer: str, label: int
 ) -> NDArray[np.float32]:
-    """Selvaraju et al. 2017, equations 1 and 2 without the ReLU, as they stand there."""
+    """Return what captum makes of Selvaraju et al. 2017, equations 1 and 2, without the ReLU."""
     network = classifier.network
-    kept: list[Tensor] = []
-    handle = network.extractor.backbone.get_submodule(layer).register_forward_hook(
-        lambda _module, _inputs, output: kept.append(output)
-    )
     photo = classifier.preprocess.normalise(torch.from_numpy(pixels_SSC).permute(2, 0, 1)[None])
-    score = network(photo)[0, label]
-    handle.remove()
-    (gradient,) = torch.autograd.grad(score, kept[0])
-    weights = gradient.mean((2, 3), keepdim=True)
-    cam: NDArray[np.float32] = (weights * kept[0]).sum(1)[0].detach().numpy()
-    return cam
+    peer = LayerGradCam(network, network.extractor.backbone.get_submodule(layer))
+    found: NDArray[np.float32] = peer.attribute(photo, target=label)[0, 0].detach().numpy()
+    return found
 
 
 @pytest.mark.parametrize("head", ["linear", "cosine"])
@@ -148,7 +143,7 @@ def grad_cam(
         ("convnext_atto", {"depths": (1, 1, 1, 1), "dims": (8, 8, 8, 8)}, "norm_pre"),
     ],
 )
-def test_behind_average_pooling_it_is_grad_cam_times_the_number_of_places(
+def test_behind_average_pooling_it_is_the_grad_cam_of_captum_times_the_number_of_places(
     make: Make, make_pixels: MakePixels, name: str, args: dict[str, Any], layer: str, head: str
 ) -> None:
     classifier = make(name=name, args=args, head=head, size_px=128)
@@ -259,6 +254,17 @@ def test_the_classifier_is_not_changed(make: Make, make_pixels: MakePixels) -> N
     after = classifier.network.state_dict()
     assert all(torch.equal(after[name], value) for name, value in before.items())
     assert all(parameter.requires_grad for parameter in classifier.network.parameters())
+
+
+def test_photos_may_be_explained_in_several_threads_at_once(
+    make: Make, make_pixels: MakePixels
+) -> None:
+    explainer = Explainer(make(views=2), device=CPU)
+    photos = list(make_pixels(12, size_px=64))
+    one_by_one = [explainer.maps(pixels, classes=[0, 2]) for pixels in photos]
+    at_once = ThreadExecutor(4).map(lambda pixels: explainer.maps(pixels, classes=[0, 2]), photos)
+    for found, expected in zip(at_once, one_by_one, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_a_network_whose_head_hears_no_place_is_refused(make: Make) -> None:

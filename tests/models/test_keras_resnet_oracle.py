@@ -19,6 +19,8 @@ from fieldmark.models.keras_weights import KERAS_SUFFIXES, load_keras_into
 from fieldmark.models.layers import layer_table
 from fieldmark.models.own_networks import OWN_NETWORKS
 from fieldmark.models.weights import weights_file
+from fieldmark.recipe import load_recipe
+from fieldmark.training.optim import epsilon_at
 
 # Of Keras' own variables, as NumPy makes arrays of them.
 pytestmark = pytest.mark.filterwarnings(
@@ -224,13 +226,11 @@ def test_training_goes_the_way_that_keras_goes(optimizer: str, pair: Pair, keras
     network.train()
     generator = np.random.default_rng(5)
     expected, found = [], []
-    for step in range(1, 4):
+    for step in range(3):
         images_NHWC, labels_N = photos(generator)
         expected.append(float(model.train_on_batch(images_NHWC, labels_N)))
         if optimizer == "adam":
-            # Keras adds its epsilon before the correction of the second moment's start, torch
-            # after it.
-            ours.param_groups[0]["eps"] = 1e-7 / (1 - 0.999**step) ** 0.5
+            ours.param_groups[0]["eps"] = epsilon_at(step, load_recipe("reference").optim)
         ours.zero_grad()
         logits_NC = network(channels_first(images_NHWC))
         loss = nn.functional.cross_entropy(logits_NC, torch.from_numpy(labels_N))

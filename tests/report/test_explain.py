@@ -46,6 +46,8 @@ def photo(path: str = "in/1.jpg", **given: Any) -> ExplainedPhoto:
         "true": None,
         "side": "",
         "doubt": (),
+        "unfamiliarity": None,
+        "is_unfamiliar": None,
         "pictures": (picture("cat"),),
         "neighbours": (neighbour("cat/1.png"), neighbour("dog/2.png")),
         **given,
@@ -189,3 +191,10 @@ def test_maps_like_those_of_random_networks_are_not_to_be_trusted() -> None:
     assert "do not read much" in sanity_sentence(explained(sanity=blind))
     assert "1 photo and 3 networks" in sanity_sentence(explained(sanity=blind))
     assert sanity_sentence(explained(sanity=None)) == ""
+
+
+def test_an_unfamiliar_photo_is_said_to_be_one_rather_than_doubted(tmp_path: Path) -> None:
+    strange = photo(doubt=("cat", "dog"), unfamiliarity=1.5, is_unfamiliar=True)
+    told = words(page_of(explained(strange), tmp_path))
+    assert "unlike anything it was trained on" in told
+    assert "not sure" not in told

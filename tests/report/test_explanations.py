@@ -3,7 +3,7 @@
 import re
 
 from fieldmark.report.explanations import ABOUT
-from fieldmark.report.render import SECTIONS
+from fieldmark.report.sections import SECTIONS
 
 
 def test_every_section_but_the_result_says_what_it_is_about() -> None:

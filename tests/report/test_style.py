@@ -41,7 +41,7 @@ def test_text_is_readable_on_every_ground_it_stands_on(quick_run: Path, scheme: 
         assert contrast(colours[series], colours["card"]) >= 3, series
         assert contrast(colours[series], colours["page"]) >= 4.5, series
     shades = re.findall(r"color-mix\(in srgb, var\(--(\w+)\) ([\d.]+)%, var\(--card\)\)", quick)
-    assert len(shades) == 19
+    assert len(shades) == 28
     for name, percent in shades:
         cell = mixed(colours[name], colours["card"], float(percent))
         assert contrast(colours["ink"], cell) >= 4.5, (name, percent)

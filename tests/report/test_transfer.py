@@ -77,6 +77,8 @@ def test_pretrained_weights_name_their_source_and_digest(model: dict[str, Any], 
     ("strategy", "model", "told"),
     [
         ("probe", {"weights": "auto"}, "the one best solution"),
+        ("head", {"weights": "auto"}, "random weights close to zero"),
+        ("head", {"weights": "auto", "backbone": "keras_resnet50"}, "random weights close to zero"),
         ("head-then-all", {"weights": "auto"}, "fitted to the features"),
         ("head-then-all", {"weights": "none"}, "random weights close to zero"),
         ("last-stages", {"weights": "auto", "head": "cosine"}, "the mean of its training photos"),
@@ -93,7 +95,10 @@ def test_how_the_head_begins_follows_from_strategy_and_weights(
 
 
 def test_what_was_trained_is_said_in_words() -> None:
-    assert rows(content(strategy="probe"))["What was trained"] == "the head alone"
+    for strategy in ("probe", "head"):
+        told = content(strategy=strategy, weights="auto")
+        assert rows(told)["What was trained"] == "the head alone"
+        assert "only the last layer" in told.summary
     assert "the last 2 stages" in rows(content(strategy="last-stages"))["What was trained"]
 
 

@@ -19,6 +19,7 @@ def told(
     loss: Sequence[float] | None = None,
     kept_epoch: int | None = None,
     prefix: str = "val",
+    is_frozen: bool = False,
 ) -> Verdict:
     epochs = [
         Epoch(
@@ -33,7 +34,9 @@ def told(
         )
         for i, share in enumerate(train)
     ]
-    return pronounce(diagnose(epochs), kept_epoch=kept_epoch, last_epoch=len(epochs))
+    return pronounce(
+        diagnose(epochs), kept_epoch=kept_epoch, last_epoch=len(epochs), is_frozen=is_frozen
+    )
 
 
 BY_HEART: dict[str, Any] = {"train_loss": [1.0, 0.5, 0.3, 0.2], "loss": [1.0, 0.5, 0.6, 0.8]}
@@ -50,6 +53,15 @@ def test_overfitting_is_named_with_its_numbers_and_what_may_help() -> None:
         "second half of the epochs. What may help: stronger augmentation ('augment.policy'), more "
         "weight decay ('optim.weight_decay'), or stopping early ('train.patience')."
     )
+
+
+def test_where_no_photo_can_be_altered_no_augmentation_is_advised() -> None:
+    curves: tuple[Any, ...] = ([0.7, 0.9, 0.96, 1.0], [0.7, 0.88, 0.88, 0.88])
+    by_heart = told(*curves, **BY_HEART, is_frozen=True)
+    falling = told(*curves, loss=[1.0, 0.8, 0.6, 0.4], is_frozen=True)
+    for verdict in (by_heart, falling):
+        assert "augment" not in verdict.text
+        assert "more weight decay ('optim.weight_decay')" in verdict.text
 
 
 def test_stopping_early_is_not_advised_to_a_run_that_kept_an_earlier_epoch() -> None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from fieldmark.training.optim import OptimConfig, build_optimizer, set_rate
+from fieldmark.training.optim import OptimConfig, build_optimizer, epsilon_at, set_rate
 
 # Two parameters: a weight of two dimensions, which decays, and a bias, which does not.
 WEIGHT, BIAS = 2.0, -1.0
@@ -22,10 +22,10 @@ def stepped(**values: Any) -> tuple[float, float]:
     nn.init.constant_(head.bias, BIAS)
     config = OptimConfig(weight_decay=0.3, head_lr_factor=2.0, **values)
     optimizer = build_optimizer((), head, config=config, lr=1.0)
-    for (of_weight, of_bias), rate in zip(GRADIENTS, RATES, strict=True):
+    for step, ((of_weight, of_bias), rate) in enumerate(zip(GRADIENTS, RATES, strict=True)):
         head.weight.grad = torch.full_like(head.weight, of_weight)
         head.bias.grad = torch.full_like(head.bias, of_bias)
-        set_rate(optimizer, rate, momentum=None)
+        set_rate(optimizer, rate, momentum=None, epsilon=epsilon_at(step, config))
         optimizer.step()
     return float(head.weight.detach()), float(head.bias.detach())
 
@@ -51,15 +51,23 @@ def rmsprop_by_hand(value: float, gradients: list[float], *, decay: float) -> fl
     return value
 
 
-def adam_by_hand(value: float, gradients: list[float], *, decay: float, decoupled: bool) -> float:
-    """Kingma and Ba 2015, or Loshchilov and Hutter 2019, with betas 0.8 and 0.999."""
+def adam_by_hand(
+    value: float, gradients: list[float], *, decay: float, decoupled: bool, hat: bool = False
+) -> float:
+    """Kingma and Ba 2015, or Loshchilov and Hutter 2019, with betas 0.8 and 0.999.
+
+    With `hat` in the order of the end of section 2 of the former, epsilon before the correction.
+    """
     mean, square = 0.0, 0.0
     for step, (gradient, rate) in enumerate(zip(gradients, RATES, strict=True), start=1):
         penalised = gradient if decoupled else gradient + decay * value
         value *= 1 - 2 * rate * decay if decoupled else 1
         mean = 0.8 * mean + 0.2 * penalised
         square = 0.999 * square + 0.001 * penalised**2
-        root = math.sqrt(square / (1 - 0.999**step)) + 0.01
+        correction = math.sqrt(1 - 0.999**step)
+        root = (math.sqrt(square) + 0.01) / correction
+        if not hat:
+            root = math.sqrt(square) / correction + 0.01
         value -= 2 * rate * mean / (1 - 0.8**step) / root
     return value
 
@@ -94,6 +102,22 @@ def test_adam_takes_the_steps_computed_by_hand(name: str, decoupled: bool) -> No
     expected = of_weight_and_bias(adam_by_hand, decoupled=decoupled)
     found = stepped(name=name, momentum=0.8, epsilon=0.01)
     assert found == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize(("name", "decoupled"), [("adam", False), ("adamw", True)])
+def test_adam_adds_an_epsilon_hat_before_the_correction(name: str, decoupled: bool) -> None:
+    expected = of_weight_and_bias(adam_by_hand, decoupled=decoupled, hat=True)
+    found = stepped(name=name, momentum=0.8, epsilon=0.01, epsilon_hat=True)
+    assert found == pytest.approx(expected, rel=1e-5)
+    assert found != pytest.approx(stepped(name=name, momentum=0.8, epsilon=0.01), rel=1e-2)
+
+
+def test_the_epsilon_hat_is_pytorchs_where_none_is_given_and_nothing_to_other_optimizers() -> None:
+    assert epsilon_at(0, OptimConfig(name="adam", epsilon_hat=True)) == pytest.approx(
+        1e-8 / math.sqrt(0.001)
+    )
+    assert epsilon_at(0, OptimConfig(name="adam", epsilon=1e-7)) is None
+    assert epsilon_at(0, OptimConfig(name="rmsprop", epsilon=1e-7, epsilon_hat=True)) is None
 
 
 def test_the_kinds_of_decay_differ() -> None:

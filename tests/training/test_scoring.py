@@ -13,7 +13,7 @@ from fieldmark.models.classifier import Classifier
 from fieldmark.models.inference import Predictor
 from fieldmark.training import scoring
 from fieldmark.training.batches import Photos
-from fieldmark.training.scoring import logits_of_all, scores_of
+from fieldmark.training.scoring import predict_all, scores_of
 from fieldmark.training.steps import DivergedError
 from fieldmark.training.tally import SCORES, scores_of_logits
 
@@ -72,9 +72,12 @@ def test_all_photos_have_their_own_logits_whichever_come_first(
     done: list[int] = []
     asked: dict[str, Any] = {"device": CPU, "on_batch": done.append}
     first_N = np.array(first, dtype=np.int64)
-    logits_MC, took_s = logits_of_all(classifier, pixels, first_N=first_N, **asked)
-    expected = Predictor(classifier, device=CPU).logits(pixels)
-    np.testing.assert_array_equal(logits_MC, expected, strict=True)
-    assert took_s >= 0
+    predicted = predict_all(classifier, pixels, first_N=first_N, **asked)
+    predictor = Predictor(classifier, device=CPU)
+    expected = predictor.logits(pixels)
+    np.testing.assert_array_equal(predicted.logits_MC, expected, strict=True)
+    assert predicted.features_MF is not None
+    np.testing.assert_array_equal(predicted.features_MF, predictor.features(pixels), strict=True)
+    assert predicted.seconds >= 0
     assert sum(done) == 13
     assert not first or done[0] == min(len(first), 8)

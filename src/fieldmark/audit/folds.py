@@ -74,15 +74,12 @@ def guess_out_of_fold(
         folds_N: at least two different ones.
         seed: of the trees.
     """
-    from sklearn.ensemble import ExtraTreesClassifier
 
     def judge(task: tuple[int, int]) -> NDArray[np.int64]:
         which, fold = task
         values_ND, is_judged_N = matrices[which], folds_N == fold
-        model = ExtraTreesClassifier(NUM_TREES, min_samples_leaf=MIN_LEAF, random_state=seed)
-        model.fit(values_ND[~is_judged_N], labels_N[~is_judged_N])
-        judged: NDArray[np.int64] = model.predict(values_ND[is_judged_N])
-        return judged
+        train_MD, labels_M = values_ND[~is_judged_N], labels_N[~is_judged_N]
+        return _guess_by_trees(train_MD, labels_M, values_ND[is_judged_N], seed=seed)
 
     guesses = [np.zeros_like(labels_N) for _ in matrices]
     folds = np.unique(folds_N).tolist()
@@ -90,3 +87,32 @@ def guess_out_of_fold(
     for (which, fold), judged in zip(tasks, ThreadExecutor().map(judge, tasks), strict=True):
         guesses[which][folds_N == fold] = judged
     return guesses
+
+
+def _guess_by_trees(
+    train_MD: NDArray[np.float32],
+    labels_M: NDArray[np.int64],
+    judged_ND: NDArray[np.float32],
+    *,
+    seed: int,
+) -> NDArray[np.int64]:
+    """Return what scikit-learn's `ExtraTreesClassifier` would: the class of most trees' votes.
+
+    Tree by tree, since the forest itself sets the warnings of the whole process while it works.
+    Several at once, in threads, then come into each other's way: it warns of itself, and the
+    settings made before may be lost.
+    """
+    from sklearn.tree import ExtraTreeClassifier
+    from sklearn.utils import check_random_state
+
+    train_MD, judged_ND = (
+        np.ascontiguousarray(values, dtype=np.float32) for values in (train_MD, judged_ND)
+    )
+    seeds = check_random_state(seed).randint(np.iinfo(np.int32).max, size=NUM_TREES)
+    votes_NC = np.zeros((len(judged_ND), len(np.unique(labels_M))))
+    for of_tree in seeds.tolist():
+        tree = ExtraTreeClassifier(min_samples_leaf=MIN_LEAF, random_state=of_tree)
+        tree.fit(train_MD, labels_M, check_input=False)
+        votes_NC += tree.predict_proba(judged_ND, check_input=False)
+    guessed_N: NDArray[np.int64] = np.unique(labels_M)[np.argmax(votes_NC, axis=1)]
+    return guessed_N

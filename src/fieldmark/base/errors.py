@@ -8,7 +8,9 @@ FieldmarkError            base of all; the command line prints its message and e
 ├── WeightsError          pretrained weights that are missing, unsafe or too few for the backbone
 ├── BundleError           a model bundle that is incomplete, altered or too new
 ├── RunError              a run folder that is missing, in use, incomplete or too new
-└── EvaluationError       predictions from which the numbers asked for cannot be computed
+├── EvaluationError       predictions from which the numbers asked for cannot be computed
+├── ExportError           a model that cannot be exported, or does not do the same once it is
+└── ServeError            a server that cannot be started as it was asked for
 ```
 
 Every message says what was wrong, the value or file, what is allowed, and what to do next.
@@ -49,6 +51,14 @@ class RunError(FieldmarkError):
 
 class EvaluationError(FieldmarkError):
     """The numbers asked for cannot be computed from these predictions."""
+
+
+class ExportError(FieldmarkError):
+    """A model cannot be exported, or the exported file does not do what the model does."""
+
+
+class ServeError(FieldmarkError):
+    """A server cannot be started as it was asked for."""
 
 
 def nearest_spelling(word: str, allowed: Iterable[str]) -> str:

@@ -98,9 +98,34 @@ class RunFolder:
         return self.path / "learning_curve.json"
 
     @property
+    def degradation_json(self) -> Path:
+        """The accuracy on damaged photos."""
+        return self.path / "degradation.json"
+
+    @property
+    def degradation_csv(self) -> Path:
+        """The same as a table: one row for each kind, strength and class."""
+        return self.path / "degradation.csv"
+
+    @property
+    def attention_json(self) -> Path:
+        """Where the network looks on some of its test photos."""
+        return self.path / "attention.json"
+
+    @property
     def evaluation_json(self) -> Path:
         """The numbers on the test split."""
         return self.path / "evaluation.json"
+
+    @property
+    def repeats_json(self) -> Path:
+        """What several trainings of one recipe came to, in the folder that holds their folders."""
+        return self.path / "repeats.json"
+
+    @property
+    def repeats_csv(self) -> Path:
+        """The photos that any of them named wrong."""
+        return self.path / "repeats.csv"
 
     @property
     def report_html(self) -> Path:

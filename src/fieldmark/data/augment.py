@@ -5,6 +5,7 @@ Flips alone move pixels without touching their values; rotation and crop are one
 Shapes: N images, C channels (3), H height, W width.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -14,16 +15,20 @@ from fieldmark.data.views import NUM_VIEWS
 if TYPE_CHECKING:
     import torch
 
-Policy = Literal["none", "flip", "flip-rotate", "standard", "trivial"]
+Policy = Literal["none", "flip", "flip-rotate", "any-side-up", "standard", "trivial"]
 """none: nothing. flip: left to right, half of the time. flip-rotate: that, and turned a little.
-standard: flip, a random part of the photo at full size, mild changes of colour. trivial: flip, and
-one change a photo, of any kind and strength (see `trivial`)."""
+any-side-up: flipped both ways and turned far, as in the recipe reference. standard: flip, a random
+part of the photo at full size, mild changes of colour. trivial: flip, and one change a photo, of
+any kind and strength (see `trivial`)."""
 
 ROTATE_TURNS = 0.1
 """Of the policy flip-rotate: up to 36 degrees either way, as Keras' tutorials have it."""
+ANY_TURNS = 0.4
+"""Of the policy any-side-up: up to 144 degrees either way, as in the recipe reference."""
 CROP_SCALE = (0.5, 1.0)
 """Of the policy standard. The ImageNet recipes begin at 0.08 (Szegedy et al. 2015, section 6);
 with the few photos of a small dataset that cuts the object out too often."""
+TURNS: Mapping[str, float] = {"flip-rotate": ROTATE_TURNS, "any-side-up": ANY_TURNS}
 COLOUR = 0.2
 """Of the policy standard: brightness, contrast and saturation by up to a fifth either way."""
 MAX_ALPHA = 10.0
@@ -36,7 +41,7 @@ class AugmentConfig:
     """What may be changed; None takes it from the policy."""
 
     policy: Policy = "flip"
-    """none, flip, flip-rotate, standard or trivial."""
+    """none, flip, flip-rotate, any-side-up, standard or trivial."""
     flip_horizontal: bool | None = None
     """Mirror half of the photos left to right."""
     flip_vertical: bool | None = None
@@ -118,15 +123,15 @@ def changes_of(config: AugmentConfig) -> Changes:
     standard = config.policy == "standard"
     turns, scale, colour = config.rotate_turns, config.crop_scale, config.colour
     if turns is None:
-        turns = ROTATE_TURNS if config.policy == "flip-rotate" else 0.0
+        turns = TURNS.get(config.policy, 0.0)
     if scale is None:
         scale = CROP_SCALE if standard else 1.0
     if colour is None:
         colour = COLOUR if standard else 0.0
-    flip = config.flip_horizontal
+    flip, upside = config.flip_horizontal, config.flip_vertical
     return Changes(
         flip_horizontal=config.policy != "none" if flip is None else flip,
-        flip_vertical=bool(config.flip_vertical),
+        flip_vertical=config.policy == "any-side-up" if upside is None else upside,
         rotate_turns=float(turns),
         crop_scale=(float(scale), 1.0) if isinstance(scale, float | int) else _pair(scale),
         colour=float(colour),

@@ -1,25 +1,41 @@
 """What lies in a folder of photos, and which class and split each file's place gives it.
 
 In: the folder. Out: one `FoundFile` for every file met, sorted by path; none of them opened.
-Never leaves the folder: links are followed to files inside it only.
+Not covered: how files are met (`walk`).
 """
 
-import os
-import posixpath
-import stat
-import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from fieldmark.data.formats import EXTENSIONS
+from fieldmark.data.walk import (
+    HIDDEN,
+    IN_HIDDEN,
+    NEVER_PHOTOS,
+    NOT_IMAGE,
+    SYSTEM,
+    FoundFile,
+    extension_of,
+    walk,
+)
 
-HIDDEN = "hidden file"
-IN_HIDDEN = "in a hidden or system folder"
-SYSTEM = "system file, not a photo"
-NOT_IMAGE = "not an image"
-NEVER_PHOTOS = (HIDDEN, IN_HIDDEN, SYSTEM, NOT_IMAGE + " (")
-"""How the reasons begin that make a file no loss: nobody meant it as a photo."""
+__all__ = [
+    "HIDDEN",
+    "IN_HIDDEN",
+    "NEVER_PHOTOS",
+    "NOT_IMAGE",
+    "NO_CLASS",
+    "SPLIT_FOLDERS",
+    "SYSTEM",
+    "FoundFile",
+    "Layout",
+    "detect_layout",
+    "extension_of",
+    "find_files",
+    "has_image_name",
+]
+
 NO_CLASS = "not in a class folder"
 
 SPLIT_FOLDERS = {
@@ -40,40 +56,7 @@ beside them to be no classes: a test may lack classes or have one more. A choice
 _MIN_TRAIN_CLASSES = 2
 _BESIDE_SHOWN = 5
 
-_SYSTEM_FILES = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", ".ds_store", "icon\r"})
-_SYSTEM_FOLDERS = frozenset({"__macosx", "@eadir", "$recycle.bin", "system volume information"})
-_NOT_IMAGES = frozenset(
-    """
-    .7z .avi .bz2 .c .cfg .cpp .css .csv .db .doc .docx .exe .feather .gz .h .h5 .hdf5 .htm .html
-    .ini .ipynb .js .json .jsonl .log .lst .m4a .m4v .mat .md .mkv .mov .mp3 .mp4 .mpg .npy .npz
-    .onnx .parquet .pdf .pkl .ppt .pptx .pt .pth .py .pyc .r .rar .rst .rtf .safetensors .sh .sql
-    .sqlite .tar .tgz .toml .tsv .txt .url .wav .webm .wmv .xls .xlsx .xml .xz .yaml .yml .zip
-    """.split()  # noqa: SIM905 - as a list it would take seventy lines
-)
-_UNREAD_IMAGES = frozenset(
-    ".ai .arw .cr2 .cr3 .dng .eps .heic .heif .jxl .nef .orf .psd .raf .rw2 .svg .wmf".split()  # noqa: SIM905
-)
-"""Photos and drawings in formats that are not read, some of which begin like a TIFF."""
 _IMAGE_EXTENSIONS = frozenset(name for names in EXTENSIONS.values() for name in names)
-_UNPRINTABLE = frozenset({"Cc", "Cs"})
-"""Unicode's control characters, and surrogates: bytes of a name that are not UTF-8."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FoundFile:
-    """A file, by what can be said of it without opening it."""
-
-    path: str
-    """Relative to the folder, with forward slashes; what cannot be printed in it is escaped."""
-    source: Path
-    """Where to read it."""
-    num_bytes: int
-    problem: str
-    """Why it is left out, or nothing."""
-    label: str = ""
-    """Its class, or nothing."""
-    layout_split: str | None = None
-    """train, validation or test, where the folder holds a split already made."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +108,7 @@ class Layout:
 
 def find_files(root: Path) -> tuple[list[FoundFile], Layout]:
     """List every file below `root`, sorted by path, with its class by where it lies."""
-    found = sorted(_walk(root.resolve()), key=lambda file: file.path)
+    found = sorted(walk(root.resolve()), key=lambda file: file.path)
     layout = detect_layout(_likely_photos(found))
     placed = []
     for file in found:
@@ -152,12 +135,6 @@ def _likely_photos(found: Sequence[FoundFile]) -> list[str]:
 def has_image_name(path: str) -> bool:
     """Say whether the file is named like an image in a format that is read."""
     return extension_of(path) in _IMAGE_EXTENSIONS
-
-
-def extension_of(path: str) -> str:
-    """Return ".jpg" of "cats/1.JPG": in lower case, empty where there is none."""
-    # Of thousands of files, several times as fast as by pathlib.
-    return posixpath.splitext(path)[1].lower()
 
 
 def detect_layout(photos: Sequence[str]) -> Layout:
@@ -209,85 +186,3 @@ def _split_layout(paths: Sequence[tuple[str, ...]], *, wrapper: tuple[str, ...])
 
 def _joined(names: Sequence[str], word: str = "and") -> str:
     return f" {word} ".join([*([", ".join(names[:-1])] if len(names) > 1 else []), names[-1]])
-
-
-def _walk(root: Path) -> Iterator[FoundFile]:
-    waiting = [root]
-    while waiting:
-        folder = waiting.pop()
-        try:
-            entries = list(os.scandir(folder))
-        except OSError as error:
-            reason = f"folder cannot be read: {error.strerror}"
-            yield _found(folder, root=root, num_bytes=0, problem=reason)
-            continue
-        for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
-                waiting.append(folder / entry.name)
-            else:
-                yield _examine(entry, root=root)
-
-
-def _examine(entry: os.DirEntry[str], *, root: Path) -> FoundFile:
-    path = Path(entry.path)
-    try:
-        problem = _problem_of_link(path, root=root) if entry.is_symlink() else ""
-        status = entry.stat(follow_symlinks=not problem)
-    except OSError as error:
-        return _found(path, root=root, num_bytes=0, problem=f"cannot be read: {error.strerror}")
-    if not problem and not stat.S_ISREG(status.st_mode):
-        problem = "not a regular file"
-    return _found(path, root=root, num_bytes=status.st_size, problem=problem)
-
-
-def _problem_of_link(link: Path, *, root: Path) -> str:
-    try:
-        target = link.resolve(strict=True)
-    except FileNotFoundError:
-        return "link to a file that does not exist"
-    except (OSError, RuntimeError):  # RuntimeError up to Python 3.12
-        return "link that goes round in a circle"
-    if not target.is_relative_to(root):
-        return "link that leads out of the folder"
-    if link.is_relative_to(target):
-        return "link that goes round in a circle"
-    if target.is_dir():
-        return "link to a folder whose files are met where they lie"
-    return ""
-
-
-def _found(path: Path, *, root: Path, num_bytes: int, problem: str) -> FoundFile:
-    relative = path.relative_to(root).as_posix()
-    printable, of_name = _printable(relative), _problem_of_name(relative)
-    if printable != relative:
-        problem = "file or folder name with characters that cannot be printed: rename it"
-    return FoundFile(path=printable, source=path, num_bytes=num_bytes, problem=of_name or problem)
-
-
-def _problem_of_name(relative: str) -> str:
-    *folders, name = relative.lower().split("/")
-    if name in _SYSTEM_FILES:
-        return SYSTEM
-    for folder in folders:
-        if folder.startswith(".") or folder in _SYSTEM_FOLDERS:
-            return IN_HIDDEN
-    if name.startswith("."):
-        return HIDDEN
-    extension = extension_of(name)
-    if extension in _NOT_IMAGES:
-        return f"{NOT_IMAGE} ({extension})"
-    if extension in _UNREAD_IMAGES:
-        return f"in a format that is not read ({extension}): export it as JPEG or PNG"
-    return ""
-
-
-def _printable(path: str) -> str:
-    """Escape what a CSV or a terminal cannot hold: control characters and stray bytes."""
-    if path.isascii() and path.isprintable():
-        return path
-    return "".join(
-        character.encode("unicode_escape").decode("ascii")
-        if unicodedata.category(character) in _UNPRINTABLE
-        else character
-        for character in path
-    )

@@ -18,10 +18,8 @@ from fieldmark.data.cues import Cues, inspect
 from fieldmark.data.formats import EXTENSIONS, UnreadableImage
 from fieldmark.data.images import Decoded, decode, repair_of_turn, sides_turned
 from fieldmark.data.layout import NOT_IMAGE, FoundFile, extension_of, has_image_name
+from fieldmark.data.photo_file import MAX_FILE_BYTES
 from fieldmark.data.preprocess import Preprocess
-
-MAX_FILE_BYTES = 1 << 30
-"""Above this a file is not read: twice the largest photo allowed, uncompressed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

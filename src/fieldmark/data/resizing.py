@@ -2,16 +2,16 @@
 
 In: RGB pixels. Out: the same, larger or smaller.
 With antialiasing torch does it, faster than Pillow and within a grey level of it; without, the
-arithmetic is OpenCV's.
+arithmetic is OpenCV's. Where torch is not installed NumPy does what torch does, to the bit.
 Shapes: H height, W width, O height or width of the result; 3 channels.
 """
 
 from typing import Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch.nn.functional import interpolate
+
+from fieldmark.data.resampling import resampled
 
 WEIGHT_BITS = 11
 """OpenCV's bilinear resizing of bytes weighs pixels by whole numbers of this many bits
@@ -33,8 +33,15 @@ def resized(
     """
     if interpolation == "bilinear" and not antialias:
         return _from_nearest_two(pixels_HW3, size)
+    try:
+        import torch
+        from torch.nn.functional import interpolate
+    except ImportError:
+        return resampled(pixels_HW3, size, interpolation=interpolation, antialias=antialias)
     height, width, _ = pixels_HW3.shape
     whole_HW3 = np.require(pixels_HW3, requirements=["C", "W"])
+    if min(whole_HW3.strides) < 0:  # a side of one pixel, turned: NumPy calls that contiguous
+        whole_HW3 = whole_HW3.copy()
     # Such strides are taken for channels_last at once; those of a batch made by [None] are not.
     image_1CHW = torch.from_numpy(whole_HW3).view(1, height, width, 3).permute(0, 3, 1, 2)
     changed_1CHW = interpolate(image_1CHW, size, mode=interpolation, antialias=antialias)

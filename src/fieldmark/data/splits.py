@@ -13,9 +13,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
 
-from fieldmark.base.errors import RecipeError
+from fieldmark.base.errors import RecipeError, SplitError
 from fieldmark.data.catalog import Catalog, CatalogRow
 from fieldmark.data.coverage import note_gaps, require_coverage, require_testable
+from fieldmark.data.fold_splits import MAX_FOLDS, MIN_FOLDS, fold_of_groups
 from fieldmark.data.group_by import note_groups, read_groups
 from fieldmark.data.groups import find_groups
 from fieldmark.data.leaks import Leak, find_leaks, note_kept, note_left_out, require_learnable
@@ -70,6 +71,11 @@ class SplitConfig:
     leaks: Leaks = "exclude"
     """What becomes of training photos whose group also stands in validation or test of a split
     already made, and of validation photos whose group stands in test: left out, or kept."""
+    folds: None | int = None  # noqa: RUF036 - as above
+    """How many folds the photos are divided into, 2 to 50, one of which is tested; `test` is then
+    of no meaning, and `validation` a share of the other photos. None: no folds."""
+    fold: None | int = None  # noqa: RUF036 - as above
+    """Which of them is tested, from 1 on; given where `folds` is, and only there."""
 
     def __post_init__(self) -> None:
         if not _is_share(self.test) or not self.test > 0:
@@ -100,6 +106,7 @@ class SplitConfig:
             raise RecipeError(
                 f"split.leaks is {self.leaks!r}; allowed: {', '.join(get_args(Leaks))}."
             )
+        _check_folds(self.folds, self.fold)
 
 
 def make_splits(
@@ -136,6 +143,8 @@ def make_splits(
     if config.group_by is not None and grouped_by is None:
         grouped_by = read_groups(config.group_by, catalog)
     given = given_sides(catalog, split_file)
+    if given and config.folds is not None:
+        raise _divided_already(catalog, given, split_file=split_file)
     notes: list[str] = []
     if unlisted := [row.path for row in catalog.usable if given and row.path not in given]:
         catalog = catalog.exclude(dict.fromkeys(unlisted, NOT_LISTED))
@@ -194,12 +203,18 @@ def _divide(
     config: SplitConfig,
 ) -> Splits:
     """Keep the sides that are given and carve the others out of training, but for a share of 0."""
+    seed = config.seed
+    if config.folds is not None and config.fold is not None:
+        folds = fold_of_groups(_group_up(rows, groups), num_folds=config.folds, seed=seed)
+        given = {row.path: TEST for row in rows if folds[groups[row.path]] == config.fold}
+        # A draw of its own for each fold, so that not the same photos validate in all of them.
+        seed = seed * (MAX_FOLDS + 1) + config.fold
     sides = {row.path: given.get(row.path, TRAIN) for row in rows}
     asked = {TEST: config.test, VALIDATION: config.validation}
     lacking = asked.keys() - set(sides.values())
     fractions = {side: share for side, share in asked.items() if side in lacking and share > 0}
     pool = [row for row in rows if sides[row.path] == TRAIN]
-    parts = carve(_group_up(pool, groups), fractions, seed=config.seed)
+    parts = carve(_group_up(pool, groups), fractions, seed=seed)
     sides |= {row.path: parts[groups[row.path]] for row in pool if groups[row.path] in parts}
     return Splits(
         rows=tuple(
@@ -211,6 +226,47 @@ def _divide(
             )
             for row in rows
         )
+    )
+
+
+def _check_folds(folds: object, fold: object) -> None:
+    """Refuse folds that cannot be, or of which it is not said which one is tested.
+
+    Raises:
+        RecipeError: as it says.
+    """
+    if folds is not None and not (_is_whole(folds) and MIN_FOLDS <= folds <= MAX_FOLDS):  # type: ignore[operator]
+        raise RecipeError(
+            f"split.folds is {folds!r}: give a whole number from {MIN_FOLDS} to {MAX_FOLDS}, or "
+            "leave it out."
+        )
+    if (folds is None) != (fold is None):
+        raise RecipeError(
+            f"split.folds is {folds} and split.fold is {fold}: give both, how many folds there are "
+            "and which one is tested. To run them all one after the other, give --folds alone."
+        )
+    if fold is not None and not (_is_whole(fold) and 1 <= fold <= folds):  # type: ignore[operator]
+        raise RecipeError(f"split.fold is {fold!r}: give a whole number from 1 to {folds}.")
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _divided_already(
+    catalog: Catalog, given: Mapping[str, str], *, split_file: Path | None
+) -> SplitError:
+    """Return what to say of folds of photos that are divided already."""
+    if split_file is not None:
+        return SplitError(
+            f"The split file {split_file} says which photos are tested, and so do folds. Leave out "
+            "one of them."
+        )
+    path = min(given)
+    return SplitError(
+        f"The folders in {catalog.root} divide the photos already ({path} is a {given[path]} "
+        "photo), and so do folds. Give the folder of one side instead, such as that of the "
+        "training photos, or train once without folds."
     )
 
 

@@ -38,10 +38,12 @@ class AbstainConfig:
     """Answer only where the answers given are right at least this often; None: always answer."""
     coverage: float = 0.95
     """How often the set of classes given for a photo shall hold the right one."""
+    unfamiliar_rate: float = 0.01
+    """The share of photos like those of training that may be called unlike them."""
 
     def __post_init__(self) -> None:
         """Check ranges."""
-        for name in ("target_accuracy", "coverage"):
+        for name in ("target_accuracy", "coverage", "unfamiliar_rate"):
             share = getattr(self, name)
             if share is not None and not 0 < share < 1:
                 raise RecipeError(

@@ -2,7 +2,8 @@
 
 In: the predictions of a run. Out: a `DecisionRule`, fitted on validation images; it belongs to the
 classifier and is saved with it.
-Not covered: what the rule comes to on test images (`evaluation`).
+Not covered: what the rule comes to on test images (`evaluation`), and fitting the score for
+unfamiliar images, which takes features (`training.unfamiliar`).
 
 Shapes: N images, C classes.
 """
@@ -15,6 +16,7 @@ from fieldmark.evaluation.calibration import fit_temperature
 from fieldmark.evaluation.conformal import images_needed, set_threshold
 from fieldmark.evaluation.intervals import group_indices
 from fieldmark.evaluation.predictions import Predictions
+from fieldmark.evaluation.unfamiliar import UnfamiliarRule
 
 VALIDATION = "validation"
 NOTHING_FITTED = "Nothing was fitted."
@@ -41,6 +43,8 @@ class DecisionRule:
     set_threshold: float | None = None
     """The probability from which on a class is in the set; None: no sets."""
     set_reason: str = NOTHING_FITTED
+    unfamiliar: UnfamiliarRule | None = None
+    """When an image is called unlike anything it was trained on; None: it is never said."""
 
     def __post_init__(self) -> None:
         """Check ranges."""

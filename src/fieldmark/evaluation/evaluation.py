@@ -33,9 +33,10 @@ from fieldmark.evaluation.metrics import ClassCounts
 from fieldmark.evaluation.predictions import Predictions
 from fieldmark.evaluation.reliability import Calibration, reliability_bins
 from fieldmark.evaluation.resampled import resampled_statistics
+from fieldmark.evaluation.unfamiliar import Unfamiliar, unfamiliar_of
 
-SCHEMA_VERSION = 2
-"""2: the temperature is fitted; abstention and conformal sets."""
+SCHEMA_VERSION = 3
+"""2: the temperature is fitted; abstention and conformal sets. 3: a score for unfamiliar images."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +104,8 @@ class Evaluation:
     calibration: Calibration
     abstention: Abstention
     conformal: Conformal
+    unfamiliar: Unfamiliar | None
+    """None where no score for unfamiliar images was fitted."""
 
     @property
     def decision(self) -> DecisionRule:
@@ -116,6 +119,7 @@ class Evaluation:
             coverage=self.conformal.coverage,
             set_threshold=self.conformal.threshold,
             set_reason=self.conformal.reason,
+            unfamiliar=self.unfamiliar.rule if self.unfamiliar else None,
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -132,6 +136,8 @@ class Evaluation:
         """
         check_schema(content, what=where, newest=SCHEMA_VERSION)
         content = dict(content) if content["schema_version"] > 1 else _from_version_1(content)
+        if content["schema_version"] < SCHEMA_VERSION:
+            content["unfamiliar"] = None
         result: Self = from_plain(cls, content, where=where)
         return result
 
@@ -234,6 +240,7 @@ def evaluate(
             threshold=decision.set_threshold,
             reason=decision.set_reason,
         ),
+        unfamiliar=unfamiliar_of(predictions.unfamiliarity_N, rule=decision.unfamiliar),
     )
 
 

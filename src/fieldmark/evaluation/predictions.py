@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from fieldmark.base.errors import EvaluationError, nearest_spelling
 from fieldmark.base.files import write_csv
 from fieldmark.evaluation import metrics
-from fieldmark.evaluation.predictions_table import first_repeated, header, read_table
+from fieldmark.evaluation.predictions_table import Record, first_repeated, header, read_table
 
 SPLITS = ("train", "validation", "test")
 MIN_CLASSES = 2
@@ -49,6 +49,9 @@ class Predictions:
     temperature: float = 1.0
     """What the logits are divided by before they become probabilities, over 0. It changes how sure
     the answers are, never which they are."""
+    unfamiliarity_N: NDArray[np.float64] | None = None
+    """How unlike the images of training each one is (see `unfamiliar`), (N,), finite; None where
+    there is no such score."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "paths", tuple(self.paths))
@@ -56,6 +59,9 @@ class Predictions:
         object.__setattr__(self, "splits", np.asarray(self.splits, dtype=np.str_))
         object.__setattr__(self, "labels_N", _as_labels(self.labels_N))
         object.__setattr__(self, "logits_NC", _as_logits(self.logits_NC))
+        if self.unfamiliarity_N is not None:
+            scores_N = np.asarray(self.unfamiliarity_N, dtype=np.float64)
+            object.__setattr__(self, "unfamiliarity_N", scores_N)
         if len(self.classes) < MIN_CLASSES:
             raise EvaluationError(f"at least two classes are needed, met {list(self.classes)}")
         _check_names(self.classes, kind="class")
@@ -109,12 +115,14 @@ class Predictions:
 
     def take(self, chosen_N: NDArray[np.bool_]) -> "Predictions":
         """Return the images chosen, (N,), in their order; there may be none."""
+        scores_N = self.unfamiliarity_N
         return replace(
             self,
             paths=tuple(path for path, keep in zip(self.paths, chosen_N, strict=True) if keep),
             splits=self.splits[chosen_N],
             labels_N=self.labels_N[chosen_N],
             logits_NC=self.logits_NC[chosen_N],
+            unfamiliarity_N=scores_N[chosen_N] if scores_N is not None else None,
         )
 
 
@@ -124,7 +132,9 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
     `predicted` and `confidence`, at the temperature of the predictions, are there for people;
     `read_predictions` derives them anew.
     """
-    write_csv(path, header=header(predictions.classes), rows=_rows(predictions))
+    has_scores = predictions.unfamiliarity_N is not None
+    columns = header(predictions.classes, has_scores=has_scores)
+    write_csv(path, header=columns, rows=_rows(predictions))
 
 
 def read_predictions(path: Path, *, temperature: float = 1.0) -> Predictions:
@@ -148,6 +158,7 @@ def read_predictions(path: Path, *, temperature: float = 1.0) -> Predictions:
             classes=classes,
             logits_NC=_as_logits(logits_NC.reshape(-1, len(classes))),
             temperature=temperature,
+            unfamiliarity_N=_scores(records),
         )
     except EvaluationError as error:
         raise EvaluationError(f"{path}: {error}") from error
@@ -155,18 +166,27 @@ def read_predictions(path: Path, *, temperature: float = 1.0) -> Predictions:
 
 def _rows(predictions: Predictions) -> Iterator[list[str]]:
     classes = predictions.classes
-    for path, split, label, predicted, confidence, logits_C in zip(
+    scores_N = predictions.unfamiliarity_N
+    scores = [()] * predictions.num_images if scores_N is None else scores_N[:, None].tolist()
+    for path, split, label, predicted, confidence, score, logits_C in zip(
         predictions.paths,
         predictions.splits.tolist(),
         predictions.labels_N.tolist(),
         predictions.predicted_N.tolist(),
         predictions.confidence_N.tolist(),
+        scores,
         predictions.logits_NC,
         strict=True,
     ):
-        answer = [classes[label], classes[predicted], str(confidence)]
+        answer = [classes[label], classes[predicted], str(confidence), *map(str, score)]
         # A float32's own text is the shortest that reads back to it; a Python float's is not.
         yield [path, split, *answer, *map(str, logits_C)]
+
+
+def _scores(records: Sequence[Record]) -> NDArray[np.float64] | None:
+    """Return the scores of all records; None where one has none."""
+    known = [record.unfamiliarity for record in records if record.unfamiliarity is not None]
+    return np.array(known) if records and len(known) == len(records) else None
 
 
 def _as_labels(labels: object) -> NDArray[np.int64]:
@@ -194,10 +214,12 @@ def _check_names(names: Sequence[str], *, kind: str) -> None:
 
 def _check_shapes(predictions: Predictions) -> None:
     num_images, num_classes = len(predictions.paths), len(predictions.classes)
+    scores_N = predictions.unfamiliarity_N
     for name, shape, expected in (
         ("splits", predictions.splits.shape, (num_images,)),
         ("labels_N", predictions.labels_N.shape, (num_images,)),
         ("logits_NC", predictions.logits_NC.shape, (num_images, num_classes)),
+        ("unfamiliarity_N", (num_images,) if scores_N is None else scores_N.shape, (num_images,)),
     ):
         if shape != expected:
             raise EvaluationError(
@@ -221,6 +243,9 @@ def _check_values(predictions: Predictions) -> None:
             f"the label of {predictions.paths[place]!r} must be a class index from 0 to "
             f"{num_classes - 1}, met {predictions.labels_N[place]}"
         )
+    scores_N = predictions.unfamiliarity_N
+    if scores_N is not None and not np.isfinite(scores_N).all():
+        raise EvaluationError("the unfamiliarity of every image must be finite")
     infinite = np.argwhere(~np.isfinite(predictions.logits_NC))
     if len(infinite):
         place, index = infinite[0].tolist()

@@ -15,21 +15,28 @@ from typing import NamedTuple
 from fieldmark.base.errors import EvaluationError, RunError, nearest_spelling
 
 COLUMNS = ("path", "split", "label", "predicted", "confidence")
+UNFAMILIARITY = "unfamiliarity"
+"""A column that is there where the images have such a score."""
 LOGIT_PREFIX = "logit:"
 
 
 class Record(NamedTuple):
-    """One row: an image, its split, the index of its label and its C logits."""
+    """One row: an image, its split, the index of its label, its C logits and perhaps a score."""
 
     path: str
     split: str
     label: int
     logits: list[float]
+    unfamiliarity: float | None = None
 
 
-def header(classes: Sequence[str]) -> list[str]:
-    """Return the names of the columns: those of `COLUMNS`, then a logit for each class."""
-    return [*COLUMNS, *(LOGIT_PREFIX + name for name in classes)]
+def header(classes: Sequence[str], *, has_scores: bool = False) -> list[str]:
+    """Return the names of the columns: those of `COLUMNS`, the score, then a logit a class."""
+    return [
+        *COLUMNS,
+        *((UNFAMILIARITY,) if has_scores else ()),
+        *(LOGIT_PREFIX + name for name in classes),
+    ]
 
 
 def read_table(path: Path) -> tuple[tuple[str, ...], list[Record]]:
@@ -113,10 +120,13 @@ class _Layout:
         if label not in self.labels:
             hint = nearest_spelling(label, self.labels)
             raise EvaluationError(f"{where}: the label {label!r} has no logit column.{hint}")
-        logits = [self._logit(row, place, where=where) for place in self.logits]
-        return Record(path, split, self.labels[label], logits)
+        logits = [self._number(row, place, where=where) for place in self.logits]
+        score, place = None, self.places.get(UNFAMILIARITY)
+        if place is not None and row[place]:
+            score = self._number(row, place, where=where)
+        return Record(path, split, self.labels[label], logits, score)
 
-    def _logit(self, row: Sequence[str], place: int, *, where: str) -> float:
+    def _number(self, row: Sequence[str], place: int, *, where: str) -> float:
         try:
             value = float(row[place])
         except ValueError:

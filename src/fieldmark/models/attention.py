@@ -6,11 +6,14 @@ Not covered: drawing (see `report.heat`).
 Shapes: H height and W width of a map; G side of a fine grid.
 """
 
+from collections.abc import Iterable
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from fieldmark.data.placement import Box
+from fieldmark.evaluation.intervals import Estimate, bootstrap
 
 BORDER = 0.1
 """The outer tenth of each side."""
@@ -51,6 +54,22 @@ def border_share(map_HW: NDArray[np.float32], box: Box) -> float | None:
     edge = round(BORDER * GRID)
     inner = float(heat_GG[edge:-edge, edge:-edge].sum(dtype=np.float64))
     return 1 - inner / total if total > 0 else None
+
+
+def mean_share(shares: Iterable[float | None]) -> Estimate | None:
+    """Return the mean of shares of the border with its bootstrap interval over photos.
+
+    Photos without heat count for nothing; None where there are no others.
+    """
+    known_N = np.array([share for share in shares if share is not None])
+    if not len(known_N):
+        return None
+    (estimate,) = bootstrap(
+        lambda indices_BN: known_N[indices_BN].mean(axis=1, keepdims=True),
+        num_images=len(known_N),
+        generator=np.random.default_rng(0),
+    )
+    return estimate
 
 
 def mean_heat(maps: list[tuple[NDArray[np.float32], Box]]) -> NDArray[np.float32]:

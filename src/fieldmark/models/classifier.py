@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from fieldmark.data.preprocess import Preprocess
 from fieldmark.evaluation.decision import DecisionRule
+from fieldmark.evaluation.familiar_space import FamiliarSpace
 from fieldmark.models.extractor import FeatureExtractor, num_features
 from fieldmark.models.heads import build_head
 from fieldmark.models.own_networks import OWN_NETWORKS
@@ -73,6 +74,8 @@ class Classifier:
     preprocess: Preprocess
     classes: tuple[str, ...]
     decision: DecisionRule = field(default_factory=DecisionRule)
+    familiar: FamiliarSpace | None = None
+    """Where its classes lie among the features; None where its decision does not go by that."""
 
     @property
     def temperature(self) -> float:

@@ -11,6 +11,7 @@ Not covered: which layers these are (see `map_layers`), and drawing.
 """
 
 import copy
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -33,7 +34,7 @@ from fieldmark.models.map_layers import MapLayer, map_layers
 
 
 class Explainer:
-    """A classifier made ready to say what it looks at, in float32.
+    """A classifier made ready to say what it looks at, in float32; also for several threads.
 
     The network is a copy and is run as it is, its parts and its pooling untouched: only the outputs
     of `layers` are cut off from what comes before them.
@@ -52,6 +53,7 @@ class Explainer:
         self._device = device
         size_px = classifier.preprocess.size_px
         self._layers = map_layers(network.extractor, size_px=size_px)
+        self._cuts = _Cuts(network.extractor.backbone, self._layers)
         self._layers = self._listened_to(size_px)
 
     @property
@@ -95,7 +97,7 @@ class Explainer:
         photo_NCHW = torch.from_numpy(pixels_SSC.copy()).permute(2, 0, 1)[None].to(self._device)
         normalised_NCHW = self._preprocess.normalise(photo_NCHW)
         extractor = self._network.extractor
-        with torch.enable_grad(), _cut_at(extractor.backbone, self._layers) as leaves:
+        with torch.enable_grad(), self._cuts.at(self._layers) as leaves:
             features = []
             for index, view_NCHW in enumerate(views(normalised_NCHW, self._num_views)):
                 leaves.view = index
@@ -170,7 +172,8 @@ class _Leaf:
 class _Leaves:
     """What was cut off while the network ran, in the order of use."""
 
-    def __init__(self) -> None:
+    def __init__(self, layers: Sequence[MapLayer]) -> None:
+        self.layers = layers
         self.view = 0
         self.found: list[_Leaf] = []
 
@@ -184,21 +187,29 @@ class _Leaves:
         return places.clone() if head is None else torch.cat([head, places], dim=1)
 
 
-@contextmanager
-def _cut_at(backbone: nn.Module, layers: Sequence[MapLayer]) -> Iterator[_Leaves]:
-    leaves = _Leaves()
+class _Cuts:
+    """The places where a network may be cut off, each thread by itself."""
 
-    def hook_of(layer: MapLayer) -> Any:
-        return lambda _module, _inputs, output: leaves.cut(layer, output)
+    def __init__(self, backbone: nn.Module, layers: Sequence[MapLayer]) -> None:
+        self._of_thread = threading.local()
+        for layer in layers:
+            backbone.get_submodule(layer.name).register_forward_hook(self._hook_of(layer))
 
-    handles = [
-        backbone.get_submodule(layer.name).register_forward_hook(hook_of(layer)) for layer in layers
-    ]
-    try:
-        yield leaves
-    finally:
-        for handle in handles:
-            handle.remove()
+    @contextmanager
+    def at(self, layers: Sequence[MapLayer]) -> Iterator[_Leaves]:
+        """Cut where this thread runs the network within the block."""
+        self._of_thread.leaves = leaves = _Leaves(layers)
+        try:
+            yield leaves
+        finally:
+            del self._of_thread.leaves
+
+    def _hook_of(self, layer: MapLayer) -> Any:
+        def hook(_module: nn.Module, _inputs: Any, output: Tensor) -> Tensor | None:
+            leaves: _Leaves | None = getattr(self._of_thread, "leaves", None)
+            return leaves.cut(layer, output) if leaves and layer in leaves.layers else None
+
+        return hook
 
 
 def _finite(gradient: Tensor | None, output: Tensor) -> Tensor:

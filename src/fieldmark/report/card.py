@@ -17,6 +17,7 @@ from fieldmark.base.counting import counted, listed
 from fieldmark.base.files import write_text
 from fieldmark.base.run_folder import RunFolder
 from fieldmark.evaluation.intervals import Estimate
+from fieldmark.evaluation.unfamiliar import UNLIKE
 from fieldmark.report import wording
 from fieldmark.report.content import ReportContent, read_content
 from fieldmark.report.entries import ClassScore
@@ -34,10 +35,13 @@ INTERVALS = (
     "Intervals are of 95\u00a0%; they speak of the choice of test photos, not of another training."
 )
 
+STRANGERS = "Photos that show none of its classes."
+OTHER_STRANGERS = "Photos that show none of its classes, but for classes left out in turn."
+DAMAGE = "Noise, blur, strong compression, odd light, and other damage to photos."
 NOT_MEASURED = (
     "Photos of another origin: other cameras, places, seasons or subjects of the same name.",
-    "Photos that show none of its classes.",
-    "Noise, blur, strong compression, odd light, and other damage to photos.",
+    STRANGERS,
+    DAMAGE,
     "Whether it does equally well for all groups of people, where people are in the photos.",
 )
 """What no run looks into, and what its accuracy therefore does not speak of."""
@@ -70,8 +74,12 @@ class ModelCard:
     parts: tuple[CardPart, ...]
 
 
-def write_card(run: Path) -> Path:
+def write_card(run: Path, *, content: ReportContent | None = None) -> Path:
     """Write the card of a finished run beside its model, from the files of the run alone.
+
+    Args:
+        run: the run folder.
+        content: what was read of it a moment ago; None reads it.
 
     Returns:
         The path of `MODEL_CARD.md`.
@@ -81,7 +89,7 @@ def write_card(run: Path) -> Path:
         EvaluationError: The predictions are malformed.
     """
     path = RunFolder(run).model_card
-    write_text(path, as_markdown(card_of(read_content(run))))
+    write_text(path, as_markdown(card_of(content or read_content(run))))
     return path
 
 
@@ -94,6 +102,7 @@ def card_of(content: ReportContent) -> ModelCard:
         _quality(content),
         _confidence(content),
         _failures(content),
+        _damage(content),
         _limits(content),
         _outlook(content),
         _provenance(content),
@@ -115,11 +124,19 @@ def _use(content: ReportContent) -> CardPart:
         ),
         bullets=(
             "Meant for photos like those of its test. How it does on others is not known.",
-            "It knows nothing but its classes: a photo of anything else is named as one of them.",
+            f"It knows nothing but its classes: a photo of anything else is {_strangers(content)}.",
             "Not meant to decide alone where a mistake does harm; see where it fails, below.",
         ),
         code="fieldmark predict THIS_FOLDER PHOTO.jpg",
     )
+
+
+def _strangers(content: ReportContent) -> str:
+    """Say what becomes of a photo that shows none of the classes."""
+    unfamiliar = content.unfamiliar
+    if unfamiliar is None or not unfamiliar.is_told:
+        return "named as one of them"
+    return f"named as one of them, and where that shows, called {UNLIKE}"
 
 
 def _data(content: ReportContent) -> CardPart:
@@ -191,10 +208,13 @@ def _quality(content: ReportContent) -> CardPart:
 
 
 def _confidence(content: ReportContent) -> CardPart:
-    rows = tuple((row.name, row.value, row.meaning) for row in content.confidence.rows)
+    unfamiliar = content.unfamiliar
+    told = (*content.confidence.rows, *(unfamiliar.rows if unfamiliar else ()))
+    rows = tuple((row.name, row.value, row.meaning) for row in told)
+    sentences = (content.confidence.sentence, *((unfamiliar.sentence,) if unfamiliar else ()))
     return CardPart(
         title="How sure it is",
-        paragraphs=(content.confidence.sentence,),
+        paragraphs=sentences,
         tables=(CardTable(header=("What", "Value", "What it means"), rows=rows),),
     )
 
@@ -226,14 +246,40 @@ def _hardest(row: ClassScore) -> str:
     )
 
 
+def _damage(content: ReportContent) -> CardPart | None:
+    damage = content.degradation
+    if damage is None:
+        return None
+    rows = [
+        (row.name, *(wording.percent(cell.share) for cell in row.cells)) for row in damage.kinds
+    ]
+    none = wording.percent(damage.undamaged.value)
+    header = ("Kind", "Undamaged", *(f"Strength {strength}" for strength in damage.strengths))
+    table = CardTable(header=header, rows=tuple((row[0], none, *row[1:]) for row in rows))
+    return CardPart(
+        title="Damaged photos",
+        paragraphs=(damage.sentence, *damage.remarks, damage.method),
+        tables=(table,),
+    )
+
+
 def _limits(content: ReportContent) -> CardPart:
     found = tuple(dict.fromkeys(_found(content)))
     opening = () if found else ("Nothing serious was found in the photos.",)
     return CardPart(
         title="Limits",
         paragraphs=opening,
-        bullets=(*found, *(f"Not measured: {wording.clause(one)}." for one in NOT_MEASURED)),
+        bullets=(*found, *(f"Not measured: {wording.clause(one)}." for one in _unknown(content))),
     )
+
+
+def _unknown(content: ReportContent) -> Iterator[str]:
+    """Yield what this run did not look into."""
+    damage, unfamiliar = content.degradation, content.unfamiliar
+    measured = {DAMAGE: damage.not_measured} if damage else {}
+    if unfamiliar and unfamiliar.left_out:
+        measured[STRANGERS] = OTHER_STRANGERS
+    yield from (measured.get(one, one) for one in NOT_MEASURED)
 
 
 def _found(content: ReportContent) -> Iterator[str]:
@@ -242,6 +288,8 @@ def _found(content: ReportContent) -> Iterator[str]:
         yield from (f"{one.title}: {one.summary}" for one in content.findings.serious)
     else:
         yield "The photos were not searched for copies, wrong labels and shortcuts."
+    if content.attention and content.attention.warning:
+        yield content.attention.warning
     given = content.comparisons.given_split
     if given and given.without_leaked:
         yield (

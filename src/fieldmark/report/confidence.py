@@ -117,12 +117,12 @@ def _calibration(evaluation: Evaluation) -> Iterator[ConfidenceRow]:
     yield _row("Temperature", f"{calibration.temperature:.3g}", calibration.reason)
     yield _row(
         "Calibration error",
-        _with_interval(calibration.ece_after),
+        with_interval(calibration.ece_after),
         "How far the confidence of the answers and the share of right ones are apart, on average "
         "over the bins; even a perfect classifier has a little, by chance.",
     )
     if calibration.temperature != 1:
-        before = _with_interval(calibration.ece_before)
+        before = with_interval(calibration.ece_before)
         yield _row("Before it was calibrated", before, "The same at temperature 1.")
 
 
@@ -132,9 +132,9 @@ def _abstention(evaluation: Evaluation) -> Iterator[ConfidenceRow]:
     yield _row("Least confidence to answer", threshold, abstention.reason)
     if abstention.answered and abstention.accuracy:
         meaning = "The share of test photos with that much confidence."
-        yield _row("Answered", _with_interval(abstention.answered), meaning)
+        yield _row("Answered", with_interval(abstention.answered), meaning)
         meaning = "The share of right answers among these."
-        yield _row("Right of those answered", _with_interval(abstention.accuracy), meaning)
+        yield _row("Right of those answered", with_interval(abstention.accuracy), meaning)
 
 
 def _sets(evaluation: Evaluation) -> Iterator[ConfidenceRow]:
@@ -145,9 +145,9 @@ def _sets(evaluation: Evaluation) -> Iterator[ConfidenceRow]:
     meaning = f"How often a set of classes shall hold the right one. {sets.reason}"
     yield _row("Coverage asked for", percent(sets.coverage), meaning)
     meaning = "The share of test photos whose set holds the right class."
-    yield _row("Coverage seen", _with_interval(sets.seen), meaning)
+    yield _row("Coverage seen", with_interval(sets.seen), meaning)
     meaning = "The share of test photos whose set is one class, so that there is no doubt."
-    yield _row("Sets of one class", _with_interval(sets.single), meaning)
+    yield _row("Sets of one class", with_interval(sets.single), meaning)
     yield _row("Classes in a set", f"{sets.mean_size:.2f}", "On average.")
 
 
@@ -159,6 +159,7 @@ def _points(estimate: Estimate) -> str:
     return f"{100 * estimate.value:.1f}"
 
 
-def _with_interval(estimate: Estimate) -> str:
+def with_interval(estimate: Estimate) -> str:
+    """Return a share in percent, as in `95.8 % (94.9 to 96.6 %)`."""
     low = percent(estimate.low).removesuffix("\u00a0%")
     return f"{percent(estimate.value)} ({low} to {percent(estimate.high)})"

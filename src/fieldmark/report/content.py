@@ -15,14 +15,18 @@ from fieldmark.audit.findings import Audit, read_findings
 from fieldmark.base.run_folder import RunFolder, read_run_json
 from fieldmark.data.catalog import Catalog, CatalogRow, read_catalog
 from fieldmark.evaluation.comparisons import Comparisons, read_comparisons
+from fieldmark.evaluation.degradation_document import read_degradation
 from fieldmark.evaluation.evaluation import Evaluation
 from fieldmark.evaluation.intervals import Estimate
 from fieldmark.evaluation.learning_curve_document import read_learning_curve
 from fieldmark.evaluation.predictions import read_predictions
 from fieldmark.report.answers import Answer, answers_of, least_sure
+from fieldmark.report.attention import AttentionContent, attention_content
+from fieldmark.report.attention_document import read_attention
 from fieldmark.report.cells import CellPhotos, cells_of
 from fieldmark.report.class_sections import ClassSection, class_sections
 from fieldmark.report.confidence import ConfidenceContent, confidence_content
+from fieldmark.report.degradation import DegradationContent, degradation_content
 from fieldmark.report.entries import (
     Block,
     ClassScore,
@@ -37,6 +41,7 @@ from fieldmark.report.entries import (
     Setting,
 )
 from fieldmark.report.findings import FindingsContent, findings_content
+from fieldmark.report.impact import StudyLink, studies_beside
 from fieldmark.report.learning import read_learning
 from fieldmark.report.matrix import Matrix, confusion_rows
 from fieldmark.report.mistakes import (
@@ -58,6 +63,7 @@ from fieldmark.report.run_files import (
 from fieldmark.report.scores import class_scores, scores
 from fieldmark.report.shortcuts import ShortcutContent, shortcut_content
 from fieldmark.report.transfer import Transfer, transfer_content
+from fieldmark.report.unfamiliar import UnfamiliarContent, unfamiliar_content
 
 MAX_MISTAKES = 24
 """As many as are looked at with care; a multiple of 2, 3 and 4, so that rows come out full."""
@@ -76,6 +82,8 @@ class ReportContent:
     classes: tuple[str, ...]
     accuracy: Estimate
     confidence: ConfidenceContent
+    unfamiliar: UnfamiliarContent | None
+    """The score for photos unlike those of training; None where the run has none."""
     scores: tuple[Score, ...]
     class_scores: tuple[ClassScore, ...]
     class_sections: tuple[ClassSection, ...]
@@ -100,6 +108,8 @@ class ReportContent:
     num_mistakes: int
     least_sure: tuple[Answer, ...]
     """The photos named right with the least confidence."""
+    attention: AttentionContent | None
+    """What the network looks at; None where the run has not looked."""
     findings: FindingsContent | None
     """What the audit of the photos found; None where the run made none."""
     shortcuts: ShortcutContent | None
@@ -109,6 +119,10 @@ class ReportContent:
     """The SHA-256 of each file of the bundle, by its name; empty where there is none."""
     more_photos: MorePhotos | None
     """Would more photos help? None where that was not measured."""
+    impact: tuple[StudyLink, ...]
+    """Studies of what the settings do, of the same photos."""
+    degradation: DegradationContent | None
+    """What damage to photos does; None where that was not measured."""
 
 
 def read_content(run: Path) -> ReportContent:
@@ -147,6 +161,9 @@ def read_content(run: Path) -> ReportContent:
         classes=evaluation.classes,
         accuracy=evaluation.accuracy,
         confidence=confidence_content(evaluation),
+        unfamiliar=unfamiliar_content(
+            evaluation, predictions, answers, is_frozen=learning.is_frozen
+        ),
         scores=scores(evaluation),
         class_scores=by_class,
         class_sections=class_sections(by_class, answers),
@@ -166,6 +183,9 @@ def read_content(run: Path) -> ReportContent:
         mistakes=mistakes[:MAX_MISTAKES],
         num_mistakes=len(mistakes),
         least_sure=least_sure(answers),
+        attention=attention_content(
+            read_attention(run), shortcuts=audit.shortcuts if audit else None
+        ),
         findings=_findings(audit, rows=catalog.rows, sides=sides) if audit else None,
         shortcuts=(
             shortcut_content(audit.shortcuts, classifier=evaluation.accuracy) if audit else None
@@ -175,6 +195,8 @@ def read_content(run: Path) -> ReportContent:
         more_photos=more_photos_content(
             read_learning_curve(run), is_probe=record.get("strategy") == "probe"
         ),
+        impact=studies_beside(run, data_digest=facts.data_digest),
+        degradation=degradation_content(read_degradation(run)),
     )
 
 

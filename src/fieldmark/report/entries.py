@@ -219,6 +219,8 @@ class Learning:
     range_test: RangeTest | None
     augmentation: Picture | None
     """Photos as they are, and below them as the network saw them."""
+    is_frozen: bool = False
+    """Whether the backbone was left as it came, and a head alone was learned from its features."""
 
     @property
     def watches_test(self) -> bool:

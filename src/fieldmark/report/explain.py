@@ -16,6 +16,7 @@ from PIL import Image
 from fieldmark._version import __version__
 from fieldmark.base.executor import ThreadExecutor
 from fieldmark.base.files import write_text
+from fieldmark.evaluation.unfamiliar import UNLIKE
 from fieldmark.models.attention import BORDER_AREA
 from fieldmark.report.entries import Photo, Picture
 from fieldmark.report.environment import render_page
@@ -157,6 +158,7 @@ def render(content: ExplainContent, *, thumbnails: Thumbnails) -> str:
         section_folder="explain/",
         version=__version__,
         border_area=BORDER_AREA,
+        unlike=UNLIKE,
         ramp=", ".join(stops),
     )
 

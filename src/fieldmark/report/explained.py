@@ -5,8 +5,12 @@ They are filled by `fieldmark.explaining` and shown by `explain`; a terminal can
 
 from dataclasses import dataclass
 
+from fieldmark.audit.shortcuts import ShortcutTest, is_shortcut
 from fieldmark.evaluation.intervals import Estimate
 from fieldmark.report.entries import Photo
+
+BORDER_CUE = "border"
+"""The key of the shortcut test's cue for what explanations look at, too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +52,10 @@ class ExplainedPhoto:
     """train, validation or test, where the run has met this very file; else nothing."""
     doubt: tuple[str, ...]
     """The classes that the classifier wavers between; empty where it is sure."""
+    unfamiliarity: float | None
+    """How unlike the training photos it is, higher for stranger ones; None without such a score."""
+    is_unfamiliar: bool | None
+    """Whether it is unlike anything in training; None without a threshold."""
     pictures: tuple[ClassPicture, ...]
     """For the class that it was named, then for the true one where that is another."""
     neighbours: tuple[Neighbour, ...]
@@ -91,6 +99,15 @@ class BorderCue:
     accuracy: Estimate
     chance: Estimate
     is_shortcut: bool
+
+
+def border_cue_of(test: ShortcutTest | None) -> BorderCue | None:
+    """Return how far the border alone goes; None where that was not measured."""
+    scores = {score.key: score for score in test.cues} if test else {}
+    score = scores.get(BORDER_CUE)
+    if test is None or score is None or score.note:
+        return None
+    return BorderCue(accuracy=score.accuracy, chance=test.chance, is_shortcut=is_shortcut(score))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -42,6 +42,11 @@ ABOUT: Mapping[str, str] = {
         "A classifier says how sure it is of an answer. That is of use only if answers given with "
         "90\u00a0% confidence are right nine times in ten, and if it can say that it does not know."
     ),
+    "unfamiliar": (
+        "A classifier knows nothing but its classes, and names a photo of anything else as one of "
+        "them, often surely. So each photo is held against those of training, to see whether it is "
+        "like any of them at all."
+    ),
     "confusion": (
         "Each row holds the test photos that truly are of a class; the column says what they were "
         "named. The diagonal is right, everything else is a mistake."
@@ -53,6 +58,18 @@ ABOUT: Mapping[str, str] = {
     "classes": (
         "A class is more than its score: its typical photos show what the classifier takes it for, "
         "the odd ones where that ends."
+    ),
+    "degradation": (
+        "Photos in use are seldom as good as those of a test: dark, blurred, small, half covered. "
+        "So test photos were damaged on purpose, more and more, to see what is still named right."
+    ),
+    "attention": (
+        "A network may be right for the wrong reason, such as the meadow on which all cows stand. "
+        "So for some photos it is traced back which places spoke for the answer."
+    ),
+    "impact": (
+        "Settings such as the learning rate, called hyperparameters, are chosen, not learned. What "
+        "they do shows only where they are changed one by one, and each several times: a study."
     ),
     "more-photos": (
         "The more photos it learns from, the fewer mistakes it makes, and each doubling takes off "

@@ -23,6 +23,7 @@ from fieldmark.report.entries import (
 )
 from fieldmark.report.run_files import is_true, number, read_optional_table, whole
 from fieldmark.report.thumbnails import as_uri
+from fieldmark.training.config import FROZEN
 
 QUALITY = 82
 MAX_PICTURE_BYTES = 8_000_000
@@ -49,6 +50,7 @@ def read_learning(folder: RunFolder, *, facts: Mapping[str, Any]) -> Learning:
         lr=_rate(told.get("lr")),
         range_test=_range_test(folder.lr_range_csv, chosen=_rate(told.get("lr"))),
         augmentation=read_picture(folder.augmentation_png),
+        is_frozen=facts.get("strategy") in FROZEN,
     )
 
 

@@ -16,6 +16,7 @@ from fieldmark.report.course import course_values
 from fieldmark.report.entries import Epoch
 from fieldmark.report.environment import render_page
 from fieldmark.report.learning import read_epochs
+from fieldmark.training.config import FROZEN
 
 RELOAD_S = 10
 
@@ -37,6 +38,8 @@ def write_live(
         OSError: The page cannot be written.
     """
     epochs = read_epochs(folder.history_csv)
+    facts = read_run_json(folder) if finished and folder.run_json.is_file() else {}
+    splits = facts.get("splits")
     page = render_page(
         "live.html.j2",
         content={"title": folder.path.name},
@@ -56,18 +59,11 @@ def write_live(
             epochs,
             kept_epoch=None,
             is_over=finished,
-            num_photos=_num_photos(folder) if finished else None,
+            num_photos=splits if isinstance(splits, Mapping) else None,
+            is_frozen=facts.get("strategy") in FROZEN,
         ),
     )
     write_text(folder.live_html, page)
-
-
-def _num_photos(folder: RunFolder) -> Mapping[str, int] | None:
-    """Return how many photos each split has, where the run says."""
-    if not folder.run_json.is_file():
-        return None
-    splits = read_run_json(folder).get("splits")
-    return splits if isinstance(splits, Mapping) else None
 
 
 def _time_left(epochs: Sequence[Epoch], *, num_epochs: int) -> str:

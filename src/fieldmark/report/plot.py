@@ -60,6 +60,16 @@ class Band:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Dots:
+    """Points that no line joins, each with what its tooltip says; `kind` is their class."""
+
+    kind: str
+    xs: Sequence[float]
+    ys: Sequence[float]
+    names: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Mark:
     """An upright dotted line."""
 
@@ -102,6 +112,7 @@ def line_chart(
     y: Axis,
     marks: Sequence[Mark] = (),
     bands: Sequence[Band] = (),
+    dots: Sequence[Dots] = (),
     size: Size = LARGE,
     legend: bool = True,
 ) -> str:
@@ -112,6 +123,7 @@ def line_chart(
         *(_band(band, frame) for band in bands),
         *(_mark(mark, frame) for mark in marks),
         *(part for line in lines for part in _line(line, frame)),
+        *(part for group in dots for part in _dots(group, frame)),
         *(_legend(lines, marks, frame) if legend else ()),
     ]
     return (
@@ -180,6 +192,16 @@ def _line(line: Line, frame: _Frame) -> Iterator[str]:
                     f'<circle class="{line.kind}" cx="{across:.1f}" cy="{up:.1f}" r="3">'
                     f"<title>{escape(told)}</title></circle>"
                 )
+
+
+def _dots(dots: Dots, frame: _Frame) -> Iterator[str]:
+    for value, height, name in zip(dots.xs, dots.ys, dots.names, strict=True):
+        if math.isfinite(value) and math.isfinite(height):
+            across, up = frame.place((value, height))
+            yield (
+                f'<circle class="{dots.kind}" cx="{across:.1f}" cy="{up:.1f}" r="3.5">'
+                f"<title>{escape(name)}</title></circle>"
+            )
 
 
 def _path(piece: Sequence[Point]) -> str:

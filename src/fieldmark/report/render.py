@@ -12,9 +12,11 @@ from fieldmark.base.executor import ThreadExecutor
 from fieldmark.base.files import write_text
 from fieldmark.base.run_folder import RunFolder
 from fieldmark.report import course, curves, figures, wording
+from fieldmark.report.attention import NO_PICTURES, AttentionPictures, draw_attention
 from fieldmark.report.card import card_of
 from fieldmark.report.cells import in_turn
 from fieldmark.report.content import ReportContent, read_content
+from fieldmark.report.damaged_photo import DamagedPhoto, damaged_photo
 from fieldmark.report.entries import Photo
 from fieldmark.report.environment import render_page
 from fieldmark.report.epoch_table import epoch_table
@@ -23,50 +25,8 @@ from fieldmark.report.findings import verdict_of
 from fieldmark.report.network import known_sum
 from fieldmark.report.preprocessing import View, read_views
 from fieldmark.report.scales import scale_floor
+from fieldmark.report.sections import SHORT_TITLES, sections_of
 from fieldmark.report.thumbnails import Thumbnails, read_thumbnails
-
-SECTIONS = (
-    ("result", "Result"),
-    ("photos", "Data exploration"),
-    ("grouping", "What grouping does"),
-    ("labels", "Corrected labels"),
-    ("preprocessing", "Preprocessing"),
-    ("network", "Architecture"),
-    ("weights", "Weights and transfer"),
-    ("optimizer", "Optimizer"),
-    ("curves", "Results of training"),
-    ("scores", "Evaluation"),
-    ("confidence", "How sure it is"),
-    ("confusion", "Confusion matrix"),
-    ("mistakes", "Worst mistakes"),
-    ("classes", "Class by class"),
-    ("more-photos", "Would more photos help?"),
-    ("shortcuts", "Shortcuts"),
-    ("findings", "Findings"),
-    ("recipe", "Recipe"),
-    ("card", "Model card"),
-    ("provenance", "Provenance"),
-)
-"""Id and title in the order of the work; each id has a template of its name, and what it is about
-stands in `explanations`. Some are left out: see `sections_of`."""
-
-SHORT_TITLES = {
-    "photos": "Data",
-    "grouping": "Grouping",
-    "labels": "Labels",
-    "preprocessing": "Input",
-    "network": "Network",
-    "weights": "Weights",
-    "curves": "Training",
-    "confidence": "Confidence",
-    "confusion": "Mix-ups",
-    "mistakes": "Mistakes",
-    "classes": "Classes",
-    "more-photos": "More photos",
-    "card": "Card",
-    "provenance": "Origin",
-}
-"""As they stand in the bar of links, where room is scarce."""
 
 MAX_COUNT_BARS = 60
 
@@ -75,11 +35,18 @@ MAX_PICTURE_BYTES = 5_000_000
 stays under 8."""
 
 
-def write_report(run: Path) -> Path:
+def write_report(
+    run: Path, *, content: ReportContent | None = None, photos: Path | None = None
+) -> Path:
     """Build the report of a finished run from its folder alone and write it there.
 
     The photos are read for thumbnails if they are still where run.json says; otherwise the page
     says that they have moved.
+
+    Args:
+        run: the run folder.
+        content: what was read of it a moment ago; None reads it.
+        photos: the folder where the photos are now; None is where run.json says.
 
     Returns:
         The path of `report.html`.
@@ -88,8 +55,8 @@ def write_report(run: Path) -> Path:
         RunError: The folder holds no finished run, or a file in it is malformed or too new.
         EvaluationError: The predictions are malformed.
     """
-    content = read_content(run)
-    root = Path(content.run.photos) if content.run.photos else None
+    content = content or read_content(run)
+    root = photos or (Path(content.run.photos) if content.run.photos else None)
     thumbnails = read_thumbnails(
         root,
         photos_shown(content),
@@ -99,7 +66,13 @@ def write_report(run: Path) -> Path:
     )
     views = read_views(root, content.preprocessing, executor=ThreadExecutor())
     page = RunFolder(run).report_html
-    write_text(page, render(content, thumbnails=thumbnails, views=views))
+    preprocess = content.preprocessing.preprocess
+    damaged = damaged_photo(root, content.degradation, preprocess=preprocess)
+    looked_at = draw_attention(
+        root, content.attention, executor=ThreadExecutor(), turn_upright=content.turn_upright
+    )
+    text = render(content, thumbnails=thumbnails, views=views, damaged=damaged, looked_at=looked_at)
+    write_text(page, text)
     return page
 
 
@@ -116,6 +89,8 @@ def photos_shown(content: ReportContent) -> Iterator[Photo]:
     for samples in content.photos.samples.values():
         yield from samples
     yield from (answer.photo for answer in content.least_sure)
+    if content.unfamiliar:
+        yield from (one.answer.photo for one in content.unfamiliar.strangest)
     for section in content.class_sections:
         yield from (answer.photo for answer in (*section.typical, *section.odd))
     for right in (False, True):
@@ -123,22 +98,14 @@ def photos_shown(content: ReportContent) -> Iterator[Photo]:
         yield from (answer.photo for answer in in_turn(cells))
 
 
-def sections_of(content: ReportContent) -> tuple[tuple[str, str], ...]:
-    """Return the id and title of each section that this run has something to say in."""
-    compared = content.comparisons
-    has = {
-        "findings": content.findings is not None,
-        "more-photos": content.more_photos is not None,
-        "shortcuts": content.shortcuts is not None,
-        "grouping": compared.naive_split is not None or compared.given_split is not None,
-        "labels": compared.labels is not None,
-        "preprocessing": bool(content.preprocessing.steps or content.learning.augmentation),
-        "weights": content.transfer is not None,
-    }
-    return tuple((id_, title) for id_, title in SECTIONS if has.get(id_, True))
-
-
-def render(content: ReportContent, *, thumbnails: Thumbnails, views: Sequence[View] = ()) -> str:
+def render(
+    content: ReportContent,
+    *,
+    thumbnails: Thumbnails,
+    views: Sequence[View] = (),
+    damaged: DamagedPhoto | None = None,
+    looked_at: AttentionPictures = NO_PICTURES,
+) -> str:
     """Return the whole page; the same content and pictures give the same text."""
     return render_page(
         "report.html.j2",
@@ -148,6 +115,8 @@ def render(content: ReportContent, *, thumbnails: Thumbnails, views: Sequence[Vi
         short_titles=SHORT_TITLES,
         abouts=ABOUT,
         views=views,
+        damaged_photo=damaged,
+        attention_pictures=looked_at,
         section_folder="",
         version=content.run.fieldmark_version,
         **_result(content),
@@ -238,6 +207,7 @@ def _curves(content: ReportContent) -> dict[str, Any]:
             learning.epochs,
             kept_epoch=learning.kept_epoch,
             num_photos=_split_totals(content),
+            is_frozen=learning.is_frozen,
         ),
     }
 

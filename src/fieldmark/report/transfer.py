@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fieldmark.report.entries import Layer
+from fieldmark.training.config import FROZEN
 
 KERAS = "keras_"
 """How the names of Keras' networks begin, whose heads start as Keras' dense layers do."""
@@ -66,7 +67,7 @@ def transfer_content(
 def _summary(weights: str, strategy: str) -> str:
     if weights == "none":
         return "It began with random weights: all that it knows comes from these photos."
-    if strategy == "probe":
+    if strategy in FROZEN:
         return (
             "The pretrained weights were kept as they are; only the last layer, which names the "
             "classes, was learned from these photos."
@@ -101,6 +102,7 @@ def _trained(strategy: str, *, last: object) -> str:
     stages = "stage" if last == 1 else f"{last} stages"
     return {
         "probe": "the head alone",
+        "head": "the head alone",
         "all": "all of it at once",
         "head-then-all": "the head alone first, then all of it",
         "last-stages": f"the head alone first, then it and the last {stages} of the network",
@@ -130,7 +132,7 @@ def _head(model: Mapping[str, Any], *, strategy: str, weights: str, backbone: st
         return "fitted to the features of the pretrained network before anything else moved"
     if is_cosine:
         return "begins with a random direction for each class"
-    if backbone.startswith(KERAS):
+    if backbone.startswith(KERAS) and strategy != "head":
         return "begins with random weights by Glorot's uniform rule and biases of zero"
     return "begins with random weights close to zero and biases of zero"
 

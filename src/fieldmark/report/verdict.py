@@ -25,13 +25,16 @@ class Verdict:
     """Whether something is amiss that can be helped."""
 
 
-def pronounce(diagnosis: Diagnosis, *, kept_epoch: int | None, last_epoch: int) -> Verdict:
+def pronounce(
+    diagnosis: Diagnosis, *, kept_epoch: int | None, last_epoch: int, is_frozen: bool = False
+) -> Verdict:
     """Say what was found.
 
     Args:
         diagnosis: of the epochs.
         kept_epoch: the epoch whose weights are used; None where that is not known.
         last_epoch: the last epoch of the training.
+        is_frozen: whether a head alone was trained on features, so that no photo can be altered.
     """
     levels = diagnosis.levels
     if levels is None:
@@ -44,7 +47,7 @@ def pronounce(diagnosis: Diagnosis, *, kept_epoch: int | None, last_epoch: int) 
         f"The weights of epoch {kept_epoch} are used, so what came after it did no harm."
         if saved and diagnosis.sign("rising")
         else "",
-        _advice(diagnosis, levels, saved=saved),
+        _advice(diagnosis, levels, saved=saved, is_frozen=is_frozen),
     ]
     return Verdict(
         headline=_headline(diagnosis),
@@ -130,15 +133,15 @@ def _of_zigzag(diagnosis: Diagnosis) -> str:
     )
 
 
-def _advice(diagnosis: Diagnosis, levels: Levels, *, saved: bool) -> str:
+def _advice(diagnosis: Diagnosis, levels: Levels, *, saved: bool, is_frozen: bool) -> str:
     """Say what may help; where nothing is amiss, whether more epochs would."""
     if diagnosis.sign("jagged") or diagnosis.sign("unsteady"):
         steady = "A lower learning rate ('optim.lr') or larger batches would steady it."
         if not diagnosis.overfits:
             return steady
-        return f"{steady} {_against_overfitting(diagnosis, saved=saved)}"
+        return f"{steady} {_against_overfitting(diagnosis, saved=saved, is_frozen=is_frozen)}"
     if diagnosis.overfits:
-        return _against_overfitting(diagnosis, saved=saved)
+        return _against_overfitting(diagnosis, saved=saved, is_frozen=is_frozen)
     if diagnosis.sign("falling"):
         return "Both losses still fall in the last epochs: more of them ('train.epochs') may help."
     if diagnosis.sign("rising"):
@@ -148,13 +151,15 @@ def _advice(diagnosis: Diagnosis, levels: Levels, *, saved: bool) -> str:
     return f"The {diagnosis.held_out} loss hardly changed over the epochs."
 
 
-def _against_overfitting(diagnosis: Diagnosis, *, saved: bool) -> str:
+def _against_overfitting(diagnosis: Diagnosis, *, saved: bool, is_frozen: bool) -> str:
+    decay, alter = "more weight decay ('optim.weight_decay')", "augmentation ('augment.policy')"
     if diagnosis.sign("falling"):
+        narrow = decay if is_frozen else f"stronger {alter}"
         return (
-            "The losses still fall, so more epochs ('train.epochs') may help; stronger "
-            "augmentation ('augment.policy') would narrow the gap."
+            f"The losses still fall, so more epochs ('train.epochs') may help; {narrow} would "
+            "narrow the gap."
         )
-    means = "stronger augmentation ('augment.policy'), more weight decay ('optim.weight_decay')"
+    means = decay if is_frozen else f"stronger {alter}, {decay}"
     if saved:
         return f"What may help: {means}, and more photos."
     stop = "stopping early ('train.patience'"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from fieldmark.base.errors import RecipeError, nearest_spelling
 
 CHOICES = {
-    "strategy": ("probe", "head-then-all", "all", "last-stages"),
+    "strategy": ("probe", "head", "head-then-all", "all", "last-stages"),
     "batch_norm": ("auto", "frozen", "batch"),
     "class_weights": ("none", "balanced"),
     "sampling": ("shuffle", "balanced"),
@@ -17,6 +17,8 @@ CHOICES = {
     "precision": ("auto", "float32", "bfloat16"),
     "compile": ("off", "auto"),
 }
+FROZEN = ("probe", "head")
+"""The strategies that leave the backbone as it comes, and learn from its features alone."""
 YES_OR_NO = "true or false"
 
 
@@ -25,9 +27,10 @@ class TrainConfig:
     """The recipe's `[train]` section."""
 
     strategy: str = "all"
-    """"probe": frozen backbone and a linear head; "head-then-all": that, and then every weight
-    trained from there; "all": every weight trained at once; "last-stages": the head and the last
-    stages of the backbone."""
+    """"probe": frozen backbone and the best linear head for its features; "head": frozen backbone
+    and a linear head trained on its features by steps; "head-then-all": as "probe", and then every
+    weight trained from there; "all": every weight trained at once; "last-stages": the head and the
+    last stages of the backbone."""
     last_stages: int = 1
     """How many stages from the end are trained with the strategy "last-stages"."""
     batch_norm: str = "auto"

@@ -7,13 +7,10 @@ The test split is looked at only where it is given, for its curves: nothing is e
 Not covered: what a step does (`steps`).
 """
 
-import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
-
-import numpy as np
 
 from fieldmark.base.errors import DataError, RecipeError
 from fieldmark.base.stopping import Stop, Stopped, deferred, told_of
@@ -24,6 +21,7 @@ from fieldmark.models.randomness import seeded
 from fieldmark.training.batches import Batch, Batches, Photos
 from fieldmark.training.checkpoint import Checkpoint, Checkpoints
 from fieldmark.training.course import Course, Settled, Unwatched, Watch
+from fieldmark.training.patience import reason_to_stop
 from fieldmark.training.preparation import new_batches, new_state, new_stepper
 from fieldmark.training.saving import Saver
 from fieldmark.training.scoring import scores_of
@@ -219,7 +217,11 @@ class _Loop:
             state.history.append(self._row())
             if self.course.config.keeps_best:
                 state.keep_if_best(self.classifier.network.state_dict())
-        state.stopped_early = self._reason_to_stop()
+        state.stopped_early = reason_to_stop(
+            state.history,
+            patience=self.course.config.patience,
+            num_epochs=state.settled.num_epochs,
+        )
         state.epoch, state.index, state.seconds, state.waited_s = state.epoch + 1, 0, 0.0, 0.0
         state.tally = Tally(len(self.train.labels_N), device=self.course.device)
         self.watch.epoch(state.history, num_epochs=state.settled.num_epochs)
@@ -246,21 +248,6 @@ class _Loop:
                 for split, scores in (passed | watched).items()
                 for name, value in scores.items()
             },
-        )
-
-    def _reason_to_stop(self) -> str | None:
-        patience, state = self.course.config.patience, self.state
-        if patience is None or state.epoch >= state.settled.num_epochs:
-            return None
-        losses = [epoch.val_loss for epoch in state.history]
-        if not any(map(math.isfinite, losses)):
-            return None
-        best = int(np.nanargmin(losses)) + 1
-        if state.epoch - best < patience:
-            return None
-        return (
-            f"no lower validation loss in {patience} epochs after epoch {best}, so training "
-            f"stopped after {state.epoch} of {state.settled.num_epochs}"
         )
 
     def _diverged(self, error: DivergedError) -> RecipeError:

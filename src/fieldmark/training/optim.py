@@ -29,6 +29,8 @@ OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
 }
 ADAM_BETA_2 = 0.999
 """Kingma and Ba 2015, section 2."""
+ADAM_EPSILON = 1e-8
+"""PyTorch's default."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,10 +48,11 @@ class OptimConfig:
     momentum: float = 0.9
     """Of "sgd" and "rmsprop"; of "adam" and "adamw" the share of the mean gradient that is kept."""
     epsilon: float | None = None
-    """Added to the divisor of "adam", "adamw" and "rmsprop"; None: PyTorch's 1e-8. With the first
-    two it is that of Algorithm 1 of Kingma and Ba, added after the correction for the start. Keras
-    adds the "epsilon hat" of their section 2 before it: as if this one were 1 / sqrt(1 - 0.999^t)
-    times as large at step t, 32 times at the first and 1.03 times at the 3,000th."""
+    """Added to the divisor of "adam", "adamw" and "rmsprop"; None: PyTorch's 1e-8."""
+    epsilon_hat: bool = False
+    """With "adam" and "adamw", whether `epsilon` is the "epsilon hat" at the end of section 2 of
+    Kingma and Ba, as Keras has it, added before the correction for the start; else it is that of
+    their Algorithm 1, as PyTorch has it, added after (see `epsilon_at`)."""
     schedule: str = "cosine"
     """After the warm-up: "constant"; "step", times `step_factor` now and then; "cosine", half a
     cosine down to zero. "onecycle" (Smith and Topin 2018) rises and falls by itself."""
@@ -73,6 +76,8 @@ class OptimConfig:
         for name, allowed in CHOICES.items():
             _require_choice(getattr(self, name), allowed=allowed, name=name)
         _require_rate(self.lr)
+        if not isinstance(self.epsilon_hat, bool):
+            raise RecipeError(f"optim.epsilon_hat is {self.epsilon_hat}; allowed: true or false.")
         for name, holds, allowed_range in (
             ("weight_decay", 0 <= self.weight_decay < 1, "0 to below 1"),
             ("momentum", 0 <= self.momentum < 1, "0 to below 1"),
@@ -120,13 +125,39 @@ def build_optimizer(
     return optimizer
 
 
-def set_rate(optimizer: torch.optim.Optimizer, lr: float, *, momentum: float | None) -> None:
+def epsilon_at(step: int, config: OptimConfig) -> float | None:
+    """Return the epsilon of Algorithm 1 that does at a step what `epsilon_hat` asks for.
+
+    Kingma and Ba 2015, section 2: one that is added before the correction by sqrt(1 - beta_2^t)
+    does as one after it that is larger by the inverse of that: 32 times at the first step, 1.03
+    times at the 3,000th. None where the optimizer's own stays.
+
+    Args:
+        step: of the run, from 0.
+        config: the optimizer's.
+    """
+    if not config.epsilon_hat or config.name not in ("adam", "adamw"):
+        return None
+    epsilon = ADAM_EPSILON if config.epsilon is None else config.epsilon
+    return epsilon / math.sqrt(1 - ADAM_BETA_2 ** (step + 1))
+
+
+def set_rate(
+    optimizer: torch.optim.Optimizer,
+    lr: float,
+    *,
+    momentum: float | None,
+    epsilon: float | None = None,
+) -> None:
     """Set the rate of every group to `lr` times the group's factor.
 
-    `momentum`, where not None, becomes the momentum of every group, or the first beta of Adam.
+    `momentum`, where not None, becomes the momentum of every group, or the first beta of Adam;
+    likewise `epsilon`.
     """
     for group in optimizer.param_groups:
         group["lr"] = lr * group["lr_factor"]
+        if epsilon is not None:
+            group["eps"] = epsilon
         if momentum is None:
             continue
         if "betas" in group:

@@ -64,6 +64,27 @@ class LinearHead:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Scale:
+    """mean_F and spread_F (float64) of features over the photos that are learned from."""
+
+    mean_F: NDArray[np.float64]
+    spread_F: NDArray[np.float64]
+    """Standard deviations; 1 where a feature is the same for all photos."""
+
+    def standardised(self, features_NF: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return the features less their mean, divided by their spread."""
+        standardised_NF: NDArray[np.float64] = (features_NF - self.mean_F) / self.spread_F
+        return standardised_NF
+
+    def on_raw_features(
+        self, weight_CF: NDArray[np.float64], bias_C: NDArray[np.float64]
+    ) -> LinearHead:
+        """Return the head that gives for raw features what this one gives for standardised."""
+        scaled_CF = weight_CF / self.spread_F
+        return LinearHead(weight_CF=scaled_CF, bias_C=bias_C - scaled_CF @ self.mean_F)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeTrial:
     """One strength and how far it got; losses are mean natural-log cross-entropies.
 
@@ -146,6 +167,14 @@ def choose(trials: Sequence[ProbeTrial]) -> ProbeTrial:
     return max((trial for trial in trials if trial.val_loss <= limit), key=lambda trial: trial.l2)
 
 
+def scale_of(features_NF: NDArray[np.float32]) -> Scale:
+    """Return the mean and the spread of each feature over at least one photo."""
+    mean_F = features_NF.mean(axis=0, dtype=np.float64)
+    spread_F = features_NF.std(axis=0, dtype=np.float64)
+    spread_F[spread_F < SMALLEST_SPREAD] = 1.0
+    return Scale(mean_F=mean_F, spread_F=spread_F)
+
+
 def _heads(
     train: Labelled, *, strengths: Sequence[float], num_classes: int
 ) -> Iterator[tuple[float, LinearHead]]:
@@ -153,10 +182,8 @@ def _heads(
     from sklearn.linear_model import LogisticRegression
     from threadpoolctl import threadpool_limits
 
-    mean_F = train.features_NF.mean(axis=0, dtype=np.float64)
-    spread_F = train.features_NF.std(axis=0, dtype=np.float64)
-    spread_F[spread_F < SMALLEST_SPREAD] = 1.0
-    standardised_NF = (train.features_NF - mean_F) / spread_F
+    scale = scale_of(train.features_NF)
+    standardised_NF = scale.standardised(train.features_NF)
     model = LogisticRegression(max_iter=MAX_ITERATIONS, tol=TOLERANCE, warm_start=True)
     for l2 in strengths:
         # scikit-learn's objective is the summed loss times C plus half the squared weights.
@@ -167,20 +194,16 @@ def _heads(
             warnings.simplefilter("ignore")
             model.fit(standardised_NF, train.labels_N)
         assert len(model.classes_) == num_classes
-        yield l2, _head_on_raw_features(model.coef_, model.intercept_, mean_F, spread_F)
+        yield l2, scale.on_raw_features(*_row_a_class(model.coef_, model.intercept_))
 
 
-def _head_on_raw_features(
-    weight: NDArray[np.float64],
-    bias: NDArray[np.float64],
-    mean_F: NDArray[np.float64],
-    spread_F: NDArray[np.float64],
-) -> LinearHead:
-    if len(weight) == 1:
-        # With two classes there is one row, the log-odds of the second; split it evenly.
-        weight, bias = np.vstack([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2
-    scaled_CF = weight / spread_F
-    return LinearHead(weight_CF=scaled_CF, bias_C=bias - scaled_CF @ mean_F)
+def _row_a_class(
+    weight: NDArray[np.float64], bias: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    if len(weight) > 1:
+        return weight, bias
+    # With two classes there is one row, the log-odds of the second; split it evenly.
+    return np.vstack([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2
 
 
 def _trial(l2: float, head: LinearHead, train: Labelled, validation: Labelled) -> ProbeTrial:

@@ -1,13 +1,14 @@
 """How a network does on photos as they are: after each epoch, and once training is over.
 
 In: a classifier and photos. Out: the scores of splits by the names that their columns have; the
-logits of all photos.
+logits of all photos, and their features.
 Not covered: the photos that it learns from, whose scores are gathered in passing (`tally`).
 """
 
 import math
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -19,7 +20,21 @@ from fieldmark.training.batches import Photos
 from fieldmark.training.steps import DivergedError
 from fieldmark.training.tally import no_scores, scores_of_logits
 
-# Legend for shape suffixes: M photos in store, N photos of a split, C classes.
+MAX_FEATURES_BYTES = 1 << 30
+"""Of the features of all photos that are kept from predicting them: MobileNetV2's of 200,000."""
+
+# Legend for shape suffixes: M photos in store, N photos of a split, C classes, F features.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Predicted:
+    """What a network makes of all photos."""
+
+    logits_MC: NDArray[np.float32]
+    features_MF: NDArray[np.float32] | None
+    """What the logits were computed from; None where that is over `MAX_FEATURES_BYTES`."""
+    seconds: float
+    """How long it took for the photos that came first."""
 
 
 def scores_of(
@@ -53,15 +68,15 @@ def scores_of(
     return scores
 
 
-def logits_of_all(
+def predict_all(
     classifier: Classifier,
     pixels_MHWC: NDArray[np.uint8],
     *,
     first_N: NDArray[np.int64],
     device: torch.device,
     on_batch: Callable[[int], None],
-) -> tuple[NDArray[np.float32], float]:
-    """Return logits_MC (float32) of all photos, and the seconds that some of them took.
+) -> Predicted:
+    """Predict all photos, and take the time that some of them take.
 
     Args:
         classifier: is not changed.
@@ -71,10 +86,20 @@ def logits_of_all(
         on_batch: called with the number of photos done after each batch.
     """
     predictor = Predictor(classifier, device=device)
-    logits_MC = np.empty((len(pixels_MHWC), len(classifier.classes)), dtype=np.float32)
-    others = np.setdiff1d(np.arange(len(pixels_MHWC)), first_N)
+    num_photos, num_features = len(pixels_MHWC), classifier.network.head.in_features
+    logits_MC = np.empty((num_photos, len(classifier.classes)), dtype=np.float32)
+    features_MF = None
+    if 4 * num_photos * num_features <= MAX_FEATURES_BYTES:
+        features_MF = np.empty((num_photos, num_features), dtype=np.float32)
+
+    def predict(rows_N: NDArray[np.int64]) -> None:
+        features_NF = predictor.features(pixels_MHWC, rows_N=rows_N, on_batch=on_batch)
+        logits_MC[rows_N] = predictor.logits_of_features(features_NF)
+        if features_MF is not None:
+            features_MF[rows_N] = features_NF
+
     began_s = time.perf_counter()
-    logits_MC[first_N] = predictor.logits(pixels_MHWC, rows_N=first_N, on_batch=on_batch)
+    predict(first_N)
     took_s = time.perf_counter() - began_s
-    logits_MC[others] = predictor.logits(pixels_MHWC, rows_N=others, on_batch=on_batch)
-    return logits_MC, took_s
+    predict(np.setdiff1d(np.arange(num_photos), first_N))
+    return Predicted(logits_MC=logits_MC, features_MF=features_MF, seconds=took_s)

@@ -9,9 +9,9 @@ import hashlib
 
 import torch
 
-ORDER, BATCH, NETWORK = range(3)
+ORDER, BATCH, NETWORK, HEAD = range(4)
 """What the draws are for: the order of an epoch's photos; how a batch is changed and mixed; layers
-that draw, such as dropout."""
+that draw, such as dropout; where a head starts that is trained on features."""
 
 
 def seed_for(seed: int, *place: int) -> int:

@@ -6,7 +6,7 @@ range test where there was one. The network is left as it was.
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 
@@ -70,10 +70,8 @@ def settle(
         compiled = replace(settled.pace, compiled=choice.chosen == "on")
         settled = _with(replace(settled, pace=compiled), choice)
     if config.time_budget_s is not None:
-        step_s = _seconds_a_step(classifier, batches, course, settled)
         watched = (validation, test) if test is not None else (validation,)
-        scoring_s = sum(_scoring_s(classifier, photos, course) for photos in watched)
-        epoch_s = step_s * batches.num_steps + scoring_s
+        epoch_s = seconds_an_epoch(classifier, batches, course, settled, watched=watched)
         left_s = config.time_budget_s - (time.monotonic() - began_s)
         settled = _planned(settled, epoch_s=epoch_s, left_s=left_s, config_epochs=config.epochs)
     return Findings(settled=settled, range_test=tested)
@@ -124,6 +122,24 @@ def _endless(batches: Batches) -> Iterator[tuple[int, int, Batch]]:
     for epoch in count(1):
         for index, batch in enumerate(batches.epoch(epoch)):
             yield epoch, index, batch
+
+
+def seconds_an_epoch(
+    classifier: Classifier,
+    batches: Batches,
+    course: Course,
+    settled: Settled,
+    *,
+    watched: Sequence[Photos],
+) -> float:
+    """Return about how long an epoch takes, by a few steps of it, with the photos scored after it.
+
+    The network is left as it was.
+    """
+    step_s = _seconds_a_step(classifier, batches, course, settled)
+    return step_s * batches.num_steps + sum(
+        _scoring_s(classifier, photos, course) for photos in watched
+    )
 
 
 def _seconds_a_step(

@@ -21,7 +21,7 @@ from fieldmark.models.classifier import Network
 from fieldmark.training.batches import Batch, num_steps
 from fieldmark.training.course import Course, Settled
 from fieldmark.training.ema import Ema
-from fieldmark.training.optim import clip, set_rate
+from fieldmark.training.optim import clip, epsilon_at, set_rate
 from fieldmark.training.schedule import learning_rate, momentum
 from fieldmark.training.seeding import NETWORK, seed_for
 
@@ -68,7 +68,8 @@ class Stepper:
         """
         done = (epoch - 1) * self.steps_per_epoch + index
         lr = self.rate_at(done)
-        set_rate(self.optimizer, lr, momentum=self._momentum_at(done))
+        epsilon = epsilon_at(done, self.course.optim)
+        set_rate(self.optimizer, lr, momentum=self._momentum_at(done), epsilon=epsilon)
         logits_NC, loss = self.gradients(batch, epoch=epoch, index=index)
         self._check(loss, batch, index)
         if self.course.optim.clip_norm is not None:

@@ -5,6 +5,7 @@ trained in place, and the logits of every photo.
 "probe" freezes the backbone and fits a linear head. The others train the network: "all" at once,
 "head-then-all" from a head fitted first (Kumar et al. 2022), "last-stages" that, and only the
 last stages of the backbone.
+Not covered: a head that is trained by steps (`head_strategy`).
 """
 
 import math
@@ -31,7 +32,7 @@ from fieldmark.training.optim import OptimConfig
 from fieldmark.training.preparation import new_batches
 from fieldmark.training.probe import Labelled, LinearHead, Probe, ProbeConfig, fit_probe
 from fieldmark.training.range_test import RangeTest
-from fieldmark.training.scoring import logits_of_all
+from fieldmark.training.scoring import predict_all
 from fieldmark.training.settling import settle
 
 NUM_SHOWN = 8
@@ -45,10 +46,12 @@ class Outcome:
     """What training leaves besides the weights: logits_MC (float32) and the course it took."""
 
     logits_MC: NDArray[np.float32]
+    features_MF: NDArray[np.float32] | None = None
+    """By the backbone as it was trained; None where it was not, or they were too many to keep."""
     probe: Probe | None = None
     """None but for the strategy "probe"."""
     fitted: Fitted | None = None
-    """None for the strategy "probe"."""
+    """None for the strategy "probe"; all others have epochs."""
     range_test: RangeTest | None = None
     test_s: float | None = None
     """Seconds that it took to predict the test photos; None where that was no pass of its own."""
@@ -79,9 +82,9 @@ def train_probe(
     """
     predictor = Predictor(classifier, device=device)
     probe = _search(features_MF, pictures, config, len(classifier.classes), progress)
-    _set_head(classifier, probe.chosen.head)
+    set_head(classifier, probe.chosen.head)
     blind = predictor.logits_of_features(features_MF)
-    _set_head(classifier, probe.head)
+    set_head(classifier, probe.head)
     logits_MC = predictor.logits_of_features(features_MF)
     # The final head has seen the validation photos; their logits come from the one that has not.
     validation_N = pictures.rows["validation"]
@@ -102,6 +105,49 @@ def train_network(
 ) -> Outcome:
     """Train the weights of `classifier` that the strategy says, then predict all photos.
 
+    The arguments are those of `fit_network`.
+    """
+    fitted, tested = fit_network(
+        classifier,
+        pictures,
+        features_MF,
+        configs=configs,
+        device=device,
+        progress=progress,
+        checkpoints=checkpoints,
+        watch=watch,
+    )
+    progress.start("Prediction", total=len(pictures.labels_M), unit="photos")
+    predicted = predict_all(
+        classifier,
+        pictures.pixels_MHWC,
+        first_N=pictures.rows["test"],
+        device=device,
+        on_batch=progress.advance,
+    )
+    progress.finish(f"{len(predicted.logits_MC):,} photos")
+    return Outcome(
+        logits_MC=predicted.logits_MC,
+        features_MF=predicted.features_MF,
+        fitted=fitted,
+        range_test=tested,
+        test_s=predicted.seconds,
+    )
+
+
+def fit_network(
+    classifier: Classifier,
+    pictures: Pictures,
+    features_MF: NDArray[np.float32] | None,
+    *,
+    configs: Configs,
+    device: torch.device,
+    progress: Progress,
+    checkpoints: Checkpoints | None = None,
+    watch: Watch | None = None,
+) -> tuple[Fitted, RangeTest | None]:
+    """Train the weights of `classifier` that the strategy says; nothing is predicted.
+
     Args:
         classifier: trained in place.
         pictures: the photos.
@@ -112,6 +158,9 @@ def train_network(
         progress: told of the stages.
         checkpoints: where to save, and where to go on from if there is something; None: nowhere.
         watch: told how training goes on.
+
+    Returns:
+        How it went, and the range test where there was one.
     """
     watch = watch or Unwatched()
     begun = checkpoints.latest(watch.note) if checkpoints else None
@@ -141,17 +190,8 @@ def train_network(
         checkpoints=checkpoints,
         watch=watch,
     )
-    progress.finish(_summary(fitted))
-    progress.start("Prediction", total=len(pictures.labels_M), unit="photos")
-    logits_MC, test_s = logits_of_all(
-        classifier,
-        pictures.pixels_MHWC,
-        first_N=pictures.rows["test"],
-        device=device,
-        on_batch=progress.advance,
-    )
-    progress.finish(f"{len(logits_MC):,} photos")
-    return Outcome(logits_MC=logits_MC, fitted=fitted, range_test=tested, test_s=test_s)
+    progress.finish(summary_of(fitted))
+    return fitted, tested
 
 
 def plan_course(
@@ -223,7 +263,8 @@ def _num_done(begun: Checkpoint | None, num_photos: int) -> int:
     return (int(begun.state["epoch"]) - 1) * num_photos + int(begun.state["num_seen"])
 
 
-def _summary(fitted: Fitted) -> str:
+def summary_of(fitted: Fitted) -> str:
+    """Say how many epochs there were, which was kept, and how good it is."""
     last = fitted.history[-1]
     kept = fitted.history[fitted.kept_epoch - 1]
     of_kept = "" if kept is last else f", epoch {kept.epoch} kept"
@@ -247,7 +288,7 @@ def _start_head(
         return
     num_classes = len(classifier.classes)
     probe = _search(features_MF, pictures, config, num_classes, progress, stage="Head")
-    _set_head(classifier, probe.chosen.head)
+    set_head(classifier, probe.chosen.head)
 
 
 def _search(
@@ -280,7 +321,8 @@ def _search(
     return probe
 
 
-def _set_head(classifier: Classifier, head: LinearHead) -> None:
+def set_head(classifier: Classifier, head: LinearHead) -> None:
+    """Give the classifier's linear head these weights."""
     with torch.no_grad():
         classifier.network.head.weight.copy_(torch.from_numpy(head.weight_CF))
         classifier.network.head.bias.copy_(torch.from_numpy(head.bias_C))
