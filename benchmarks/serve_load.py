@@ -6,6 +6,7 @@ whether answers come or not.
 """
 
 import asyncio
+import base64
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -32,11 +33,20 @@ class Load:
         return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0.0
 
 
-def request_bytes(photo: bytes, *, port: int, path: str = "/predict") -> bytes:
-    """Return a request with a photo, head and body in one."""
+def request_bytes(
+    photo: bytes, *, port: int, path: str = "/predict", as_json: bool = False
+) -> bytes:
+    """Return a request with a photo, head and body in one.
+
+    The photo is the body, or in base64 the value "photo" of a JSON object: LitServe hands a request
+    on to its workers as what was parsed, and it parses JSON and forms.
+    """
+    kind = "application/octet-stream"
+    if as_json:
+        kind, photo = "application/json", b'{"photo": "%s"}' % base64.b64encode(photo)
     head = (
         f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n"
-        f"Content-Type: application/octet-stream\r\nContent-Length: {len(photo)}\r\n\r\n"
+        f"Content-Type: {kind}\r\nContent-Length: {len(photo)}\r\n\r\n"
     )
     return head.encode() + photo
 

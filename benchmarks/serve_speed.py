@@ -42,7 +42,8 @@ def main() -> None:
         names = list(commands) if number % 2 == 0 else list(reversed(commands))
         for name in names:
             with served(commands[name]) as (port, _):
-                load = saturate(port, contents, seconds=asked.seconds)
+                as_json = name.startswith("litserve")
+                load = saturate(port, contents, seconds=asked.seconds, as_json=as_json)
             rates[name].append(load.good_a_second)
             print(
                 f"{name}: {load.good_a_second:.0f} photos/s, half within "
@@ -105,9 +106,11 @@ async def _until_stopped(port: int, process: psutil.Process, requests: Sequence[
     return await loading
 
 
-def saturate(port: int, contents: Sequence[bytes], *, seconds: float) -> Load:
+def saturate(
+    port: int, contents: Sequence[bytes], *, seconds: float, as_json: bool = False
+) -> Load:
     """Warm a server up, and keep it busy."""
-    requests = [request_bytes(content, port=port) for content in contents]
+    requests = [request_bytes(content, port=port, as_json=as_json) for content in contents]
     asyncio.run(closed(port, requests, num_clients=NUM_CLIENTS, seconds=WARM_UP_S))
     return asyncio.run(closed(port, requests, num_clients=NUM_CLIENTS, seconds=seconds))
 

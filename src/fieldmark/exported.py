@@ -7,6 +7,7 @@ Not covered: making such files (`exporting`).
 Shapes: N photos, H height, W width, S side in pixels, C classes; 3 channels.
 """
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -89,6 +90,11 @@ class ExportedModel:
             )
         self._outputs = [output.name for output in self._session.get_outputs()]
         self.form = ExportedForm.from_json(metadata[METADATA_KEY], where=str(path))
+        if not {PROBABILITIES, LOGITS} <= set(self._outputs):
+            raise BundleError(
+                f"{path} does not give what its description says: outputs {PROBABILITIES} and "
+                f"{LOGITS}. It was altered; take a fresh copy of it."
+            )
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -179,10 +185,12 @@ def _content(path: Path) -> bytes:
         raise BundleError(f"There is no file {path}. Check the path for a typing error.")
     try:
         with path.open("rb") as stream:
-            content = stream.read(MAX_BYTES + 1)
+            size = os.fstat(stream.fileno()).st_size
+            # To ask for as much as is allowed would take that much memory at once.
+            content = stream.read(min(size, MAX_BYTES) + 1)
     except OSError as error:
         raise BundleError(f"{path} cannot be read: {error.strerror or error}.") from error
-    if len(content) > MAX_BYTES:
+    if size > MAX_BYTES or len(content) > MAX_BYTES:
         raise BundleError(f"{path} is larger than any ONNX file, {MAX_BYTES:,} bytes.")
     return content
 

@@ -221,6 +221,69 @@ def a_manifest_without_the_golden_photos(folder: Path) -> Path:
     return folder
 
 
+def a_card_from_elsewhere(folder: Path) -> Path:
+    (folder / "MODEL_CARD.md").unlink()
+    (folder / "MODEL_CARD.md").symlink_to("/etc/passwd")
+    return folder
+
+
+def a_pipe_for_an_archive(folder: Path) -> Path:
+    os.mkfifo(folder.parent / "evil.fieldmark")
+    return folder.parent / "evil.fieldmark"
+
+
+def a_directory_larger_than_its_end_says(folder: Path) -> Path:
+    """The record for large archives, which is believed more than the end, tells the truth."""
+    file = folder.parent / "evil.fieldmark"
+    with zipfile.ZipFile(file, "w") as archive:
+        for number in range(70_000):
+            archive.writestr(zipfile.ZipInfo(f"{number}"), b"")
+    content = bytearray(file.read_bytes())
+    struct.pack_into("<HHII", content, len(content) - 14, 1, 1, 46, 0)
+    return _written(file, bytes(content))
+
+
+def with_shape(folder: Path, shape: str) -> Path:
+    header = f'{{"a": {{"dtype": "F32", "shape": {shape}, "data_offsets": [0, 4]}}}}'.encode()
+    weights = struct.pack("<Q", len(header)) + header + bytes(4)
+    return resigned(folder, {"model.safetensors": weights})
+
+
+def a_shape_that_is_no_number(folder: Path) -> Path:
+    return with_shape(folder, "[NaN]")
+
+
+def a_shape_beyond_all_numbers(folder: Path) -> Path:
+    return with_shape(folder, str([10**3999] * 600))
+
+
+def a_manifest_of_no_version(folder: Path) -> Path:
+    (folder / "MANIFEST.json").write_text('{"schema_version": 0, "sha256": {}}', "utf-8")
+    return folder
+
+
+def a_temperature_beyond_all_numbers(folder: Path) -> Path:
+    return described(folder, lambda content: content.update(temperature=10**400))
+
+
+def features_without_end(folder: Path) -> Path:
+    def change(content: dict[str, Any]) -> None:
+        content["architecture"]["head"]["num_features"] = float("inf")
+
+    return described(folder, change)
+
+
+def no_classes(folder: Path) -> Path:
+    return described(folder, lambda content: content.update(classes=[]))
+
+
+def a_class_twice(folder: Path) -> Path:
+    def change(content: dict[str, Any]) -> None:
+        content["classes"] = content["classes"][:1] * len(content["classes"])
+
+    return described(folder, change)
+
+
 HARMS: dict[Harm, str] = {
     a_pickle: "can run any program when it is loaded; it was not opened",
     a_checkpoint: "can run any program when it is loaded; it was not opened",
@@ -245,7 +308,17 @@ HARMS: dict[Harm, str] = {
     weights_that_are_no_numbers: "stray by nan",
     golden_photos_of_another_size: "does not fit the model",
     a_pipe: "model.json is missing",
-    an_endless_file: "it has no MANIFEST.json",
+    an_endless_file: "is a link",
+    a_card_from_elsewhere: "is a link",
+    a_pipe_for_an_archive: "no plain file",
+    a_directory_larger_than_its_end_says: "70,000 parts",
+    a_shape_that_is_no_number: "no safetensors file",
+    a_shape_beyond_all_numbers: "no safetensors file",
+    a_manifest_of_no_version: "no schema_version",
+    a_temperature_beyond_all_numbers: "malformed",
+    features_without_end: "malformed",
+    no_classes: "malformed",
+    a_class_twice: "malformed",
     a_manifest_of_other_files: "must list the sums",
     a_manifest_without_the_golden_photos: "must list the sums",
 }
@@ -264,6 +337,17 @@ def test_a_bundle_that_means_harm_is_refused_at_once(
     assert time.process_time() - before_s < LIMIT_S
     assert HARMS[harm] in str(caught.value)
     assert not (bundle.parent / "ran").exists()
+
+
+def test_a_file_is_read_without_room_for_the_largest_that_may_be(bundle: Path) -> None:
+    resource = pytest.importorskip("resource", reason="limits of memory are those of Unix")
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + (4 << 30), before[1]))
+    try:
+        load_bundle(bundle)
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
 
 
 @pytest.mark.parametrize(

@@ -116,6 +116,11 @@ GOOD = asked("pixels", [1, 8, 8, 3], "UINT8", [0] * 192)
         asked("images", [1, 0, 8, 3], "UINT8", []),
         asked("images", [1, 1 << 60, 1 << 60, 3], "UINT8", [0]),
         asked("images", [8, 8, 3], "UINT8", [0] * 192),
+        asked("images", [1, 10**4000, 10**4000, 3], "UINT8", [0]),
+        asked("images", [1] * 100_000, "UINT8", [0]),
+        asked("images", [1, 1, 1, 3], "UINT8", ["x" * 1_000_000] + [""] * 100_000),
+        asked("images", [1, 1, 1, 3], "UINT8", [[]] * 100_000),
+        asked("images", [1, 1, 1, 3], "UINT8", [[[[0, 0, [0]]]]]),
         asked("images", [1.0, 8, 8, 3], "UINT8", [0] * 192),  # type: ignore[list-item]
         asked("files", [2], "BYTES", ["AAAA"]),
         asked("files", [1], "BYTES", ["no base64!"]),

@@ -330,7 +330,7 @@ def check_schema(
         RunError: or the `error` given: the schema version is missing or newer than `newest`.
     """
     found = content.get("schema_version") if isinstance(content, Mapping) else None
-    if not isinstance(found, int):
+    if not isinstance(found, int) or isinstance(found, bool) or found < 1:
         raise error(f"{what} has no schema_version; it was not written by Fieldmark.")
     if found > newest:
         raise error(

@@ -18,6 +18,8 @@ from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from fieldmark.base.errors import BundleError
 
+MAX_DIMENSIONS = 8
+"""Of a tensor; networks for photos have up to five."""
 MAX_HEADER_BYTES = 16 << 20
 """Of a safetensors file: some 100,000 tensors, and a tenth of a second to parse."""
 SPARE_TENSORS = 1_000
@@ -62,7 +64,19 @@ def _shapes(weights: bytes) -> list[list[int]]:
     if length > min(MAX_HEADER_BYTES, len(weights) - 8):
         raise ValueError(f"its header claims {length:,} bytes")
     header = json.loads(weights[8 : 8 + length])
-    return [entry["shape"] for name, entry in header.items() if name != "__metadata__"]
+    shapes = [entry["shape"] for name, entry in header.items() if name != "__metadata__"]
+    if not all(_makes_sense(shape, most=len(weights)) for shape in shapes):
+        raise ValueError("a shape in its header makes no sense")
+    return shapes
+
+
+def _makes_sense(shape: object, *, most: int) -> bool:
+    """Return whether a shape is a few whole numbers, none beyond the bytes that there are."""
+    return (
+        isinstance(shape, list)
+        and len(shape) <= MAX_DIMENSIONS
+        and all(type(length) is int and 0 <= length <= most for length in shape)
+    )
 
 
 @contextmanager

@@ -144,6 +144,7 @@ def _classifier(files: BundleFiles) -> Classifier:
     except RunError as error:
         raise BundleError(f"{files.path(DESCRIPTION)} is malformed: {error}.") from error
     except (
+        ArithmeticError,
         AttributeError,
         LookupError,
         OverBudgetError,
@@ -259,6 +260,8 @@ def _from_description(content: Mapping[str, Any]) -> Classifier:
         views=_known(described.get("views", 1), NUM_VIEWS, name="views"),
     )
     classes = tuple(str(name) for name in content["classes"])
+    if not classes or len(set(classes)) < len(classes):
+        raise ValueError("classes are missing, or one stands there twice")
     extractor = create_extractor(
         architecture.backbone,
         args=architecture.backbone_args,

@@ -8,6 +8,7 @@ Not covered: what the files say (`bundle`), and who signed them (`signing`).
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,6 +97,8 @@ def read_files(place: Path) -> BundleFiles:
         BundleError: it is none, or a file is missing, altered, too large or too new.
     """
     refuse_foreign(place)
+    if place.exists() and not (place.is_dir() or place.is_file()):
+        raise BundleError(f"{place} is no bundle: it is no folder and no plain file.")
     given = _in_folder(place) if place.is_dir() or not place.exists() else _in_zip(place)
     if MANIFEST not in given:
         raise BundleError(
@@ -152,6 +155,8 @@ def _in_folder(folder: Path) -> dict[str, bytes]:
     contents = {}
     for name, limit in _limits().items():
         path = folder / name
+        if path.is_symlink():
+            raise BundleError(f"{path} is a link, and a bundle holds plain files only.")
         # Only regular files: reading a pipe would wait for ever.
         if path.is_file():
             contents[name] = _read(path, max_bytes=limit)
@@ -161,10 +166,12 @@ def _in_folder(folder: Path) -> dict[str, bytes]:
 def _read(path: Path, *, max_bytes: int) -> bytes:
     try:
         with path.open("rb") as stream:
-            content = stream.read(max_bytes + 1)
+            size = os.fstat(stream.fileno()).st_size
+            # To ask for as much as is allowed would take that much memory at once.
+            content = stream.read(min(size, max_bytes) + 1)
     except OSError as error:
         raise BundleError(f"{path} cannot be read: {error.strerror or error}.") from error
-    if len(content) > max_bytes:
+    if size > max_bytes or len(content) > max_bytes:
         raise BundleError(f"{path} is larger than the {max_bytes:,} bytes that it may have.")
     return content
 

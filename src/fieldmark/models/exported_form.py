@@ -95,7 +95,14 @@ class ExportedForm:
                 weights_sha256=str(content["weights_sha256"]),
                 parity=dict(content["parity"]),
             )
-        except (RunError, AttributeError, LookupError, TypeError, ValueError) as error:
+        except (
+            ArithmeticError,
+            RunError,
+            AttributeError,
+            LookupError,
+            TypeError,
+            ValueError,
+        ) as error:
             raise BundleError(f"{what} is malformed: {error!r}.") from error
 
 

@@ -23,6 +23,9 @@ MAX_DIRECTORY_BYTES = 1 << 16
 """A directory of that many parts with plain names takes a twentieth of this."""
 _END = struct.Struct("<4s4H2LH")
 """The end of a zip archive (APPNOTE 6.3.10, section 4.3.16), up to its comment."""
+_LOCATOR, _LOCATOR_BYTES = b"PK\x06\x07", 20
+_LARGER, _LARGER_BYTES = b"PK\x06\x06", 56
+"""Zip64's locator, which stands right before the end, and the record that it locates."""
 _MAGIC = b"PK\x05\x06"
 _EARLIEST = (1980, 1, 1, 0, 0, 0)
 """The date of every part, so that the same bundle gives the same file."""
@@ -85,11 +88,35 @@ def _check_size(stream: BinaryIO, path: Path) -> None:
             f"{path} is no bundle: it is no zip archive, or the end of it is missing."
         )
     _, _, _, _, num_parts, num_bytes, _, _ = _END.unpack_from(tail, place)
+    if (larger := _larger_end(tail, place, begin=size - len(tail))) is not None:
+        num_parts, num_bytes = larger
     if num_parts > MAX_PARTS or num_bytes > MAX_DIRECTORY_BYTES:
         raise BundleError(
             f"{path} is no bundle: it has {num_parts:,} parts, and a bundle at most {MAX_PARTS}."
         )
     stream.seek(0)
+
+
+def _larger_end(tail: bytes, place: int, *, begin: int) -> tuple[int, int] | None:
+    """Return the parts and bytes of the directory by zip64's record, which zipfile believes more.
+
+    Args:
+        tail: of the archive, with the plain end record at `place`.
+        place: as it says.
+        begin: where in the archive the tail begins.
+
+    Raises:
+        ValueError: there is such a record, but not where the archive says.
+    """
+    locator = tail[max(0, place - _LOCATOR_BYTES) : place]
+    if locator[:4] != _LOCATOR:
+        return None
+    record = tail[max(0, place - _LOCATOR_BYTES - _LARGER_BYTES) : place - _LOCATOR_BYTES]
+    (at,) = struct.unpack_from("<Q", locator, 8)
+    if record[:4] != _LARGER or at != begin + place - _LOCATOR_BYTES - _LARGER_BYTES:
+        raise ValueError("its end makes no sense")
+    num_parts, num_bytes = struct.unpack_from("<QQ", record, 32)
+    return num_parts, num_bytes
 
 
 def _check(part: zipfile.ZipInfo, *, path: Path, limits: Mapping[str, int]) -> None:

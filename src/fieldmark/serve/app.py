@@ -91,7 +91,7 @@ class Routes:
         top_k = _whole(request, "top_k", default=TOP_K, low=1, high=None)
         async with self._service.bodies.read(request) as body:
             uploads = await self._uploads(request, body)
-        answers = await self._service.answer_photos([one.content for one in uploads])
+            answers = await self._service.answer_photos([one.content for one in uploads])
         if len(answers) == 1 and isinstance(answers[0], BadPhoto):
             raise Refused(answers[0].status, _sentence(answers[0].reason))
         return _json(
@@ -115,13 +115,14 @@ class Routes:
             )
         async with self._service.bodies.read(request) as body:
             upload = _only(await self._uploads(request, body))
-        if not self._answerer.can_explain:
-            raise Refused(404, "This model cannot be explained: it gives no gradients.")
-        with self._service.admitted(1):
-            pixels_or_refusal(await self._service.on_thread(self._service.decoded, upload.content))
-            drawn = await self._service.on_slow_thread(
-                partial(self._answerer.explain, upload.content, class_name=class_name)
-            )
+            if not self._answerer.can_explain:
+                raise Refused(404, "This model cannot be explained: it gives no gradients.")
+            with self._service.admitted_slow():
+                decoded = await self._service.on_thread(self._service.decoded, upload.content)
+                pixels_or_refusal(decoded)
+                drawn = await self._service.on_slow_thread(
+                    partial(self._answerer.explain, upload.content, class_name=class_name)
+                )
         if drawn is None:
             raise Refused(404, "There is nothing to draw for this photo.")
         return Response(drawn, media_type="image/png")
@@ -131,16 +132,17 @@ class Routes:
         most = _whole(request, "most", default=NEAREST, low=1, high=MAX_NEAREST)
         async with self._service.bodies.read(request) as body:
             upload = _only(await self._uploads(request, body))
-        if not self._answerer.can_show_nearest:
-            raise Refused(
-                404,
-                "Training photos are not shown. Start with --show-training-photos to show them.",
-            )
-        with self._service.admitted(1):
-            decoded = await self._service.on_thread(self._service.decoded, upload.content)
-            found = await self._service.on_slow_thread(
-                partial(self._answerer.nearest, pixels_or_refusal(decoded), most=most)
-            )
+            if not self._answerer.can_show_nearest:
+                raise Refused(
+                    404,
+                    "Training photos are not shown. Start with --show-training-photos to show "
+                    "them.",
+                )
+            with self._service.admitted_slow():
+                decoded = await self._service.on_thread(self._service.decoded, upload.content)
+                found = await self._service.on_slow_thread(
+                    partial(self._answerer.nearest, pixels_or_refusal(decoded), most=most)
+                )
         return _json(
             {
                 "photos": [
@@ -200,8 +202,8 @@ class Routes:
         self._check_name(request)
         async with self._service.bodies.read(request) as body:
             asked = await self._service.on_thread(self._parsed, body)
-        with self._service.admitted(asked.num_photos):
-            answers = await self._answers(asked)
+            with self._service.admitted(asked.num_photos):
+                answers = await self._answers(asked)
         return _json(protocol.response(asked, answers, self._answerer))
 
     def _parsed(self, body: bytes) -> protocol.InferRequest:

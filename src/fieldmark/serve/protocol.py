@@ -11,6 +11,7 @@ import base64
 import binascii
 import json
 import math
+from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -29,6 +30,9 @@ VERSION = "1"
 PIXELS, IMAGES, FILES = "pixels", "images", "files"
 PROBABILITIES, LABEL, WORDS = "probabilities", "label", "doubt"
 UNFAMILIARITY, IS_UNFAMILIAR, ERROR = "unfamiliarity", "is_unfamiliar", "error"
+MAX_VALUE = 255
+MAX_DIMENSIONS, MAX_LENGTH = 4, 1 << 24
+"""Of a shape: [photos, height, width, 3], none of them beyond what a body could hold."""
 PLATFORMS = {"torch": "pytorch_fieldmark", "onnx": "onnxruntime_onnx"}
 
 SERVER = {"name": "fieldmark", "version": __version__, "extensions": []}
@@ -220,10 +224,13 @@ def _object(value: object, *, what: str) -> dict[str, Any]:
 
 def _shape(value: object) -> list[int]:
     is_whole = isinstance(value, list) and all(
-        isinstance(length, int) and not isinstance(length, bool) and length >= 1 for length in value
+        isinstance(length, int) and not isinstance(length, bool) and 1 <= length <= MAX_LENGTH
+        for length in value[: MAX_DIMENSIONS + 1]
     )
-    if not is_whole:
-        raise _bad("shape must be a list of whole numbers, 1 or more")
+    if not is_whole or len(value) > MAX_DIMENSIONS:  # type: ignore[arg-type]
+        raise _bad(
+            f"shape must be a list of at most {MAX_DIMENSIONS} whole numbers, 1 to {MAX_LENGTH:,}"
+        )
     return list(value)  # type: ignore[call-overload,no-any-return]
 
 
@@ -254,25 +261,31 @@ def _images(
         raise _bad("shape must be [photos, height, width, 3]")
     if side is not None and tuple(shape[1:3]) != (side, side):
         raise _bad(f"{PIXELS} must be of shape [N, {side}, {side}, 3]; photos of others: {IMAGES}")
-    values = _numbers(given.get("data"))
-    if values.size != math.prod(shape):
-        raise _bad(f"data has {values.size:,} values, but shape says {math.prod(shape):,}")
-    if values.min() < 0 or values.max() > 255:
-        raise _bad("values must lie between 0 and 255")
-    return values.astype(np.uint8).reshape(shape)
+    values = array("B")
+    _take(given.get("data"), into=values, shape=shape, most=math.prod(shape))
+    if len(values) != math.prod(shape):
+        raise _bad(f"data has {len(values):,} values, but shape says {math.prod(shape):,}")
+    return np.frombuffer(values, np.uint8).reshape(shape)
 
 
-def _numbers(data: object) -> NDArray[np.integer[Any]]:
-    """Return data that may be nested, or one value after the other."""
+def _take(data: object, *, into: "array[int]", shape: Sequence[int], most: int) -> None:
+    """Append data that may be nested as `shape` says, or be one value after the other.
+
+    Every value is looked at by itself: numpy would first make room for what it takes them for.
+    """
     if not isinstance(data, list):
         raise _bad("data must be a list")
-    try:
-        values = np.array(data)
-    except (ValueError, OverflowError) as error:
-        raise _bad("data must be numbers, nested as shape says or one after the other") from error
-    if values.dtype.kind not in "iu":
-        raise _bad("data must be whole numbers, 0 to 255")
-    return values
+    if not data or not isinstance(data[0], list):
+        if len(into) + len(data) > most:
+            raise _bad(f"data has more values than the {most:,} that shape says")
+        if not all(type(value) is int and 0 <= value <= MAX_VALUE for value in data):
+            raise _bad(f"data must be whole numbers, 0 to {MAX_VALUE}")
+        into.extend(data)
+        return
+    if len(shape) < 2 or len(data) != shape[0]:
+        raise _bad("data must be numbers, nested as shape says or one after the other")
+    for part in data:
+        _take(part, into=into, shape=shape[1:], most=most)
 
 
 def _wanted(outputs: object, answerer: Answerer) -> tuple[str, ...] | None:

@@ -25,6 +25,11 @@ Result = TypeVar("Result")
 
 MIB = 1 << 20
 
+MAX_SLOW = 8
+"""Explanations and likenesses waiting or at work: few enough to be done before a stop."""
+SLOW_S = 0.5
+"""About what one of them takes, for the moment to come again."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceConfig:
@@ -67,6 +72,7 @@ class Service:
         self.batcher = Batcher(answerer.answer, config.batch, on_batch=self.metrics.saw_batch)
         self._pool = ThreadPoolExecutor(available_cores(), thread_name_prefix="fieldmark-decode")
         self._slow = ThreadPoolExecutor(1, thread_name_prefix="fieldmark-explain")
+        self._num_slow = 0
 
     def start(self) -> None:
         """Start its threads."""
@@ -91,6 +97,21 @@ class Service:
             yield
         finally:
             self.batcher.release(num_photos)
+
+    @contextmanager
+    def admitted_slow(self) -> Iterator[None]:
+        """Keep a place for what takes long within the block; answers have places of their own.
+
+        Raises:
+            Refused: all of them are taken (503).
+        """
+        if self._num_slow >= MAX_SLOW:  # only the event loop comes here, so that needs no lock
+            raise busy(MAX_SLOW * SLOW_S)
+        self._num_slow += 1
+        try:
+            yield
+        finally:
+            self._num_slow -= 1
 
     async def on_thread(self, function: Callable[..., Result], *args: object) -> Result:
         """Return what a function gives, computed on one of its threads."""

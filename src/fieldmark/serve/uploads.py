@@ -5,8 +5,8 @@ is ever fetched for a client: an address in a form is a field like any other, an
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -52,26 +52,47 @@ class Bodies:
             Refused: it is too large (413), too slow (408), or too many are being read (503).
         """
         _check_length(request, max_bytes=self._max_bytes)
-        body, held = bytearray(), 0
+        chunks: list[bytes] = []
+        held = _Held()
         try:
-            async with asyncio.timeout(self._timeout_s):
-                async for chunk in request.stream():
-                    self._num_held += len(chunk)
-                    held += len(chunk)
-                    body += chunk
-                    if len(body) > self._max_bytes:
-                        raise _too_large(self._max_bytes)
-                    if self._num_held > BODIES_HELD * self._max_bytes:
-                        raise busy(1.0)
-            yield bytes(body)
-        except TimeoutError as error:
-            raise Refused(
-                408, f"The body did not arrive within {self._timeout_s:.0f} s. Send it again."
-            ) from error
-        except ClientDisconnect as error:
-            raise Refused(400, "The connection was closed before the body had arrived.") from error
+            with _told(self._timeout_s):
+                async with asyncio.timeout(self._timeout_s):
+                    async for chunk in request.stream():
+                        self._num_held += len(chunk)
+                        held.num_bytes += len(chunk)
+                        chunks.append(chunk)
+                        self._check(held)
+            body = b"".join(chunks)
+            chunks.clear()
+            yield body
         finally:
-            self._num_held -= held
+            self._num_held -= held.num_bytes
+
+    def _check(self, held: "_Held") -> None:
+        if held.num_bytes > self._max_bytes:
+            raise _too_large(self._max_bytes)
+        if self._num_held > BODIES_HELD * self._max_bytes:
+            raise busy(1.0)
+
+
+@dataclass(slots=True)
+class _Held:
+    """How much of one body has arrived."""
+
+    num_bytes: int = 0
+
+
+@contextmanager
+def _told(timeout_s: float) -> Iterator[None]:
+    """Say why a body did not arrive."""
+    try:
+        yield
+    except TimeoutError as error:
+        raise Refused(
+            408, f"The body did not arrive within {timeout_s:.0f} s. Send it again."
+        ) from error
+    except ClientDisconnect as error:
+        raise Refused(400, "The connection was closed before the body had arrived.") from error
 
 
 def files_of(content_type: str, body: bytes, *, max_files: int) -> list[Upload]:
