@@ -111,3 +111,11 @@ def test_the_study_begun_last_of_these_photos_is_the_one_to_go_on_with(
 def test_the_command_to_go_on_survives_odd_names() -> None:
     command = resume_command(Path("my photos"), StudyFolder(Path("a study")))
     assert command == "fieldmark study 'my photos' --out 'a study' --resume"
+
+
+def test_the_command_to_go_on_says_again_who_computes() -> None:
+    places = Path("photos"), StudyFolder(Path("s"))
+    start = "fieldmark study photos --out s --resume"
+    assert resume_command(*places, engine="ray") == f"{start} --engine ray"
+    command = resume_command(*places, engine="ray", address="ray://head:1")
+    assert command == f"{start} --engine ray --address ray://head:1"

@@ -93,6 +93,40 @@ def test_other_photos_than_the_study_began_with_are_refused(
         made(photos, tmp_path, planned(weights, "optim.lr=1e-3,1e-2"), expected="ab" * 32)
 
 
+def split_file(path: Path, photos: Path, *, shift: int) -> Path:
+    """Write a split of the tiny photos; another shift puts others on each side."""
+    sides = ("train", "train", "validation", "test")
+    names = sorted(one.relative_to(photos).as_posix() for one in photos.rglob("*.*"))
+    rows = [f"{name},{sides[(place + shift) % 4]}" for place, name in enumerate(names)]
+    path.write_text("\n".join(["path,split", *rows]) + "\n")
+    return path
+
+
+def test_another_split_than_the_study_began_with_is_refused(
+    tmp_path: Path, photos: Path, weights: Path
+) -> None:
+    plan = planned(weights, "optim.lr=1e-3,1e-2")
+    given = split_file(tmp_path / "split.csv", photos, shift=0)
+    first = made(photos, tmp_path / "s", plan, split_file=given)
+    split_file(given, photos, shift=1)
+    with pytest.raises(RunError, match="would move between training, validation and test"):
+        made(photos, tmp_path / "s", plan, expected=first.data_digest, split_file=given)
+
+
+def test_what_was_left_before_the_photos_were_known_is_made_anew(
+    tmp_path: Path, photos: Path, weights: Path
+) -> None:
+    plan = planned(weights, "augment.policy=none,flip")
+    given = split_file(tmp_path / "split.csv", photos, shift=0)
+    made(photos, tmp_path / "s", plan, split_file=given)
+    split_file(given, photos, shift=1)
+    found = made(photos, tmp_path / "s", plan, split_file=given).materials
+    fresh = made(photos, tmp_path / "other", plan, split_file=given).materials
+    (key,) = found.readings
+    assert np.array_equal(found.pixels_MHWC(key), fresh.pixels_MHWC(key))
+    assert found.labels_M.tolist() == fresh.labels_M.tolist()
+
+
 def test_a_split_without_validation_photos_is_refused(
     tmp_path: Path, photos: Path, weights: Path
 ) -> None:

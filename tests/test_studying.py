@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -215,6 +216,84 @@ def test_other_photos_are_refused(
     others = write_photos(tmp_path / "others", seed=5)
     with pytest.raises(RunError, match="not those that the study began with"):
         study(tmp_path / "s", resume=True, photos=others)
+
+
+def split_of(study: Path, file: Path, *, swap: bool) -> Path:
+    """Write the split of a study as a split file, its test and validation swapped or not."""
+    swapped = {"test": "validation", "validation": "test"} if swap else {}
+    sides = read_splits(study / "splits.csv").sides()
+    rows = [f"{path},{swapped.get(side, side)}" for path, side in sides.items()]
+    file.write_text("\n".join(["path,split", *rows]) + "\n")
+    return file
+
+
+def test_another_or_edited_split_file_is_refused(
+    tmp_path: Path, study: Study, stand_in: Callable[..., _Stops], finished: Any
+) -> None:
+    given = split_of(finished.path, tmp_path / "split.csv", swap=False)
+    other = split_of(finished.path, tmp_path / "other.csv", swap=True)
+    stand_in(at=1)
+    with pytest.raises(Stopped):
+        study(tmp_path / "s", split_file=given)
+    refusal = "split file, labels or groups of .* are not those that the study began with"
+    with pytest.raises(RunError, match=refusal):
+        study(tmp_path / "s", resume=True, split_file=other)
+    same = given.read_text()
+    given.write_text(other.read_text())
+    with pytest.raises(RunError, match=refusal):
+        study(tmp_path / "s", resume=True)
+    given.unlink()
+    with pytest.raises(RunError, match=refusal):
+        study(tmp_path / "s", resume=True)
+    given.write_text(same)
+    stand_in()
+    assert study(tmp_path / "s", resume=True, final=False).record.status == "finished"
+
+
+def test_a_split_file_given_only_when_going_on_is_refused(
+    tmp_path: Path, study: Study, stand_in: Callable[..., _Stops], finished: Any
+) -> None:
+    stand_in(at=1)
+    with pytest.raises(Stopped):
+        study(tmp_path / "s")
+    other = split_of(finished.path, tmp_path / "other.csv", swap=True)
+    with pytest.raises(RunError, match="not those that the study began with"):
+        study(tmp_path / "s", resume=True, split_file=other)
+
+
+def test_no_final_is_remembered_when_going_on(
+    tmp_path: Path, study: Study, stand_in: Callable[..., _Stops]
+) -> None:
+    stand_in(at=1)
+    with pytest.raises(Stopped):
+        study(tmp_path / "s", final=False)
+    assert "final=False" in read_record(StudyFolder(tmp_path / "s")).command
+    with pytest.raises(Stopped):
+        study(tmp_path / "s", resume=True)
+    stand_in()
+    done = study(tmp_path / "s", resume=True)
+    assert (done.record.status, done.record.final, done.run) == ("finished", None, None)
+    assert not (tmp_path / "s" / "best").exists()
+
+
+def test_flags_beside_resume_are_refused_with_what_to_leave_out(
+    tmp_path: Path, study: Study
+) -> None:
+    with pytest.raises(RecipeError, match="give --out and --resume alone"):
+        study(tmp_path / "s", resume=True, seeds=5)
+
+
+def test_a_study_begun_anew_in_the_folder_of_another_sees_its_own_photos(
+    tmp_path: Path, study: Study, write_photos: Any
+) -> None:
+    asked: dict[str, Any] = {"vary": ("optim.lr=1e-3,1e-2",), "seeds": 1, "final": False}
+    study(tmp_path / "s", **asked)
+    shutil.rmtree(tmp_path / "s")
+    others = write_photos(tmp_path / "others", seed=5)
+    again = study(tmp_path / "s", photos=others, **asked)
+    fresh = study(tmp_path / "fresh", photos=others, **asked)
+    losses = [[trial.result.val_loss for trial in one.trials] for one in (again, fresh)]
+    assert losses[0] == losses[1]
 
 
 def test_a_study_in_use_is_not_begun_a_second_time(finished: Any, study: Study) -> None:

@@ -37,7 +37,7 @@ def study(
     engine: str = "local",
     address: str | None = None,
     storage: str | None = None,
-    final: bool = True,
+    final: bool | None = None,
     resume: bool = False,
     progress: Progress | None = None,
     command: str | None = None,
@@ -65,7 +65,8 @@ def study(
         address: of a Ray cluster; None: this machine.
         storage: of a search, a URL that Optuna knows, for several machines that work on one; None:
             a file in the study's folder.
-        final: train the best recipe in full and evaluate it once on the test photos.
+        final: train the best recipe in full and evaluate it once on the test photos; None: as the
+            study was begun, a new one does.
         resume: go on with the study `out` or, where that is None, with the last under `runs/` of
             these photos that has not finished. What is left out is as it was begun.
         progress: where progress is shown; None shows nothing.
@@ -91,6 +92,7 @@ def study(
         "engine": engine if engine != "local" else None,
         "address": address,
         "storage": storage,
+        "final": final,
     }
     if command is None:
         command = recorded_call("study", photos, **lists, **design, **flags, **files, **others)

@@ -17,7 +17,9 @@ from fieldmark.base.run_folder import (
     create_run_folder,
     require_outside,
 )
-from fieldmark.recipe import recipe_tables
+from fieldmark.collect import Given
+from fieldmark.recipe import Recipe, recipe_tables
+from fieldmark.resuming import digests
 from fieldmark.study.plan import StudyPlan
 from fieldmark.study.record import StudyFolder, StudyRecord, read_record
 from fieldmark.study.space import text_of
@@ -56,9 +58,20 @@ def place_of(out: Path | None, *, root: Path, resume: bool) -> StudyFolder:
     return folder
 
 
-def resume_command(photos: Path, folder: StudyFolder) -> str:
-    """Return the command line that goes on with a study."""
-    return shlex.join(["fieldmark", "study", str(photos), "--out", str(folder.path), "--resume"])
+def resume_command(
+    photos: Path, folder: StudyFolder, *, engine: str = "local", address: str | None = None
+) -> str:
+    """Return the command line that goes on with a study.
+
+    Args:
+        photos: the folder, as it was named.
+        folder: of the study.
+        engine: "local" or "ray"; which machines compute is said anew each time.
+        address: of a Ray cluster; None: this machine.
+    """
+    words = ["fieldmark", "study", str(photos), "--out", str(folder.path), "--resume"]
+    words += ["--engine", engine] if engine != "local" else []
+    return shlex.join([*words, *(["--address", address] if address else [])])
 
 
 def require_same(record: StudyRecord, plan: StudyPlan, *, folder: StudyFolder) -> None:
@@ -92,6 +105,32 @@ def require_same(record: StudyRecord, plan: StudyPlan, *, folder: StudyFolder) -
         raise RunError(
             f"The study in {folder.path} is another than the one asked for:{''.join(lines)}\n"
             "Choose another --out, or go on with it as it was by giving --out and --resume alone."
+        )
+
+
+def require_same_files(record: StudyRecord, given: Given, *, recipe: Recipe) -> None:
+    """Refuse to go on with another split file, other labels or other groups.
+
+    With another split, photos that are to test the best recipe would have helped to choose it.
+
+    Args:
+        record: of the study.
+        given: the files to go on with.
+        recipe: what settings are laid over; its groups may be a file, too.
+
+    Raises:
+        RunError: their content is not what it was, or one of them is not there.
+    """
+    if record.sha256 is None:
+        return
+    try:
+        same = digests(recipe, given, weights=None) == record.sha256
+    except OSError:
+        same = False
+    if not same:
+        raise RunError(
+            f"The split file, labels or groups of {record.photos} are not those that the study "
+            "began with. Put them back, or begin another with another --out."
         )
 
 

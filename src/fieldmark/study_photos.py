@@ -6,6 +6,7 @@ Not covered: what a trial does with them (`study_trials`).
 """
 
 import json
+import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -110,11 +111,14 @@ def prepare(
         progress: told of each stage.
 
     Raises:
-        RunError: the photos are not those that the study began with.
+        RunError: the photos, or their split, are not those that the study began with.
         FieldmarkError: for everything else that the user can put right.
     """
     needs = tuple(needs)
-    known = _known(folder.work, {need.key for need in needs})
+    # What a sitting left that was killed before it knew its photos may be of another split.
+    known = _known(folder.work, {need.key for need in needs}) if expected_digest else None
+    if known is None:
+        shutil.rmtree(folder.work, ignore_errors=True)
     maker = _Maker(root=root, folder=folder, given=given, progress=progress)
     if known is None:
         readings = {need.key: maker.reading(need) for need in needs}
@@ -122,10 +126,12 @@ def prepare(
         maker.look(needs[0].plan)
     collected = maker.collected
     _require_expected(collected, expected_digest, root=root)
-    materials = known
-    if materials is None or materials.data_digest != collected.catalog.digest:
+    if known is None:
         materials = _materials(folder.work, collected, readings)
         write_materials(materials)
+    else:
+        materials = known
+        _require_known(materials, collected, root=root)
     write_catalog(folder.catalog_csv, collected.catalog)
     write_splits(folder.splits_csv, collected.splits)
     return StudyPhotos(
@@ -258,12 +264,18 @@ def _materials(work: Path, collected: Collected, readings: Mapping[str, Reading]
     return Materials(
         folder=work,
         data_digest=collected.catalog.digest,
+        splits_digest=_splits_digest(collected.splits),
         classes=classes,
         num_train=len(splits.paths(TRAIN)),
         labels_M=_numbers(classes.index(rows[path].label) for path in paths),
         groups_M=_numbers(numbers[group] for group in groups),
         readings=readings,
     )
+
+
+def _splits_digest(splits: Splits) -> str:
+    rows = [[row.path, row.label, row.split, row.group] for row in splits.rows]
+    return digest_of({"rows": rows})
 
 
 def _numbers(values: Iterable[int]) -> NDArray[np.int64]:
@@ -282,4 +294,15 @@ def _require_expected(collected: Collected, expected: str | None, *, root: Path)
             f"The photos in {root} are not those that the study began with: some were added, "
             "removed, changed or labelled otherwise. Put them back as they were, or begin another "
             "study with another --out."
+        )
+
+
+def _require_known(known: Materials, collected: Collected, *, root: Path) -> None:
+    """Refuse photos that are divided otherwise than those in the materials of the trials."""
+    _require_expected(collected, known.data_digest, root=root)
+    if known.splits_digest != _splits_digest(collected.splits):
+        raise RunError(
+            f"The split of the photos in {root} is not the one that the study began with: some "
+            "would move between training, validation and test. Put the split file and the groups "
+            "back as they were, or begin another study with another --out."
         )

@@ -27,7 +27,8 @@ from fieldmark.base.stopping import Stopped
 from fieldmark.collect import Given
 from fieldmark.recipe import recipe_tables, recipe_toml
 from fieldmark.report.study import write_study_page
-from fieldmark.study.optuna_storage import without_password
+from fieldmark.resuming import digests
+from fieldmark.study.optuna_storage import forget_storages, without_password
 from fieldmark.study.plan import Asked, StudyPlan
 from fieldmark.study.record import StudyFolder, StudyRecord, write_record
 from fieldmark.study.store import SqliteTrials, read_trials
@@ -38,7 +39,7 @@ from fieldmark.study_loop import run_trials
 from fieldmark.study_photos import Need, needs_of, prepare
 from fieldmark.study_results import nothing_finished, write_results
 from fieldmark.study_sources import engine_of, source_of, storage_of, verdict_of
-from fieldmark.study_trials import Bench
+from fieldmark.study_trials import Bench, forget_materials
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,8 +60,9 @@ class StudyAsking:
     """Of a Ray cluster; None: this machine."""
     storage: str | None
     """Of a search, a URL that Optuna knows; None: a file in the study's folder."""
-    final: bool
-    """Whether the best recipe is trained in full at the end."""
+    final: bool | None
+    """Whether the best recipe is trained in full at the end; None: as the study was begun, which is
+    to do so unless it was said otherwise."""
     command: str
 
 
@@ -78,6 +80,7 @@ class Sitting:
 
     def run(self) -> None:
         """Go from the photos to the page."""
+        _forget()
         for line in self.plan.told():
             self.progress.note(line)
         needs = needs_of(self.plan.recipes)
@@ -96,9 +99,10 @@ class Sitting:
             self._save(_new_record(self.asking, self.plan, self.given))
             write_text(self.folder.recipe_toml, recipe_toml(self.plan.basis.recipe))
         else:
-            self._save(
-                replace(self.record, status="running", ended=None, photos=str(self.asking.root))
-            )
+            asked, record = self.asking, self.record
+            wants_final = record.wants_final if asked.final is None else asked.final
+            again = replace(record, status="running", ended=None, photos=str(asked.root))
+            self._save(replace(again, wants_final=wants_final))
 
     def _prepare(self, needs: tuple[Need, ...]) -> None:
         """Read the photos, and write down which they are."""
@@ -183,7 +187,7 @@ class Sitting:
         record = self._saved()
         if record.best is None:
             raise nothing_finished(self.folder)
-        if self.asking.final:
+        if record.wants_final:
             self._train_best()
             record = replace(self._saved(), final=self.folder.best.name)
         self._save(replace(record, status="finished", ended=_now()))
@@ -192,6 +196,7 @@ class Sitting:
         self.progress.advance()
         self.progress.finish(str(self.folder.study_html))
         shutil.rmtree(self.folder.work, ignore_errors=True)
+        _forget()
 
     def _train_best(self) -> None:
         run = RunFolder(self.folder.best)
@@ -211,7 +216,7 @@ class Sitting:
             given=self.given,
             out=run.path,
             command=self._saved().command,
-            way_on=resume_command(self.asking.photos, self.folder),
+            way_on=self._way_on(),
         )
         begin = starting.go_on if run.path.is_dir() else starting.begin
         begin(asking, progress=self.progress)
@@ -219,7 +224,7 @@ class Sitting:
     @contextmanager
     def _told_how_to_go_on(self) -> Iterator[None]:
         """Leave what there is readable, however the study ends, and say how to go on."""
-        command = resume_command(self.asking.photos, self.folder)
+        command = self._way_on()
         try:
             yield
         except KeyboardInterrupt as error:
@@ -229,6 +234,13 @@ class Sitting:
         except BaseException:
             self._leave("failed")
             raise
+
+    def _way_on(self) -> str:
+        """Return the command line that goes on with this study."""
+        asking = self.asking
+        return resume_command(
+            asking.photos, self.folder, engine=asking.engine, address=asking.address
+        )
 
     def _leave(self, status: Literal["interrupted", "failed"]) -> None:
         if self.record is None:
@@ -266,6 +278,7 @@ def _new_record(asking: StudyAsking, plan: StudyPlan, given: Given) -> StudyReco
         photos=str(asking.root),
         split_file=str(given.split_file.resolve()) if given.split_file else None,
         labels=str(given.labels.resolve()) if given.labels else None,
+        sha256=digests(recipe, given, weights=None),
         data_digest="",
         classes=(),
         split_counts={},
@@ -282,11 +295,18 @@ def _new_record(asking: StudyAsking, plan: StudyPlan, given: Given) -> StudyReco
         halving=plan.halving,
         planned={str(kind): number for kind, number in plan.planned.items()},
         engine=asking.engine,
+        wants_final=asking.final is not False,
         storage=without_password(asking.storage) if asking.storage else None,
         preset=plan.preset,
         started=_now(),
         versions={"fieldmark": __version__, **versions()},
     )
+
+
+def _forget() -> None:
+    """Drop what this process keeps of a study by its path, where another may lie by now."""
+    forget_materials()
+    forget_storages()
 
 
 def _now() -> str:

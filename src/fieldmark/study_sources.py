@@ -50,11 +50,11 @@ def storage_of(
     if plan.design != "search":
         return None
     from fieldmark.study.optuna_storage import local_storage
-    from fieldmark.study.search import Place
+    from fieldmark.study.search import ALONE, Place
 
     url = url or record.storage
     if url is None:
-        return Storage(place=Place(storage=local_storage(folder.path), name="study"), owner="here")
+        return Storage(place=Place(storage=local_storage(folder.path), name="study"), owner=ALONE)
     if HIDDEN in url:
         raise RunError(
             f"The search is kept in {url}, and passwords are not written down. Give --storage with "

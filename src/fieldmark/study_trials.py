@@ -245,6 +245,12 @@ def _head_photos(work: Path, key: str) -> HeadPhotos:
     return head_photos(*_labelled(work, key))
 
 
+def forget_materials() -> None:
+    """Drop the photos that are kept between trials: their folder may hold others by now."""
+    for kept in (_materials, _labelled, _head_photos):
+        kept.cache_clear()
+
+
 def _free_memory() -> None:
     """Give back what a trial that failed still holds on a GPU."""
     import torch

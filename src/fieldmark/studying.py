@@ -21,7 +21,7 @@ from fieldmark.study.plan import Asked, StudyPlan, plan_of_record, plan_study
 from fieldmark.study.record import StudyFolder, StudyRecord, read_record
 from fieldmark.study.store import read_trials
 from fieldmark.study.trials import Trial
-from fieldmark.study_folders import place_of, require_same
+from fieldmark.study_folders import place_of, require_same, require_same_files
 from fieldmark.study_sitting import Sitting, StudyAsking
 
 NOTHING_ASKED = Asked()
@@ -100,6 +100,9 @@ def _check(asking: StudyAsking) -> None:
         raise RecipeError(f"--engine is '{asking.engine}'; allowed: {', '.join(ENGINES)}.")
     if asking.address is not None and asking.engine != "ray":
         raise RecipeError("--address is that of a Ray cluster. Add --engine ray, or leave it out.")
+    asked = asking.asked
+    if asking.resume and asked != NOTHING_ASKED and not asked.vary and asked.preset is None:
+        raise RecipeError("A study is gone on with as it was begun: give --out and --resume alone.")
     if asking.storage is not None and not asking.asked.search and not asking.resume:
         raise RecipeError(
             "--storage is where a search keeps its trials for several machines; without --search "
@@ -128,6 +131,9 @@ def _sitting(
             split_file=given.split_file or _path(record.split_file),
             labels=given.labels or _path(record.labels),
         )
+        # What has finished needs its files no more.
+        if record.status != "finished" or asking.given != Given():
+            require_same_files(record, given, recipe=plan.basis.recipe)
     assert plan is not None  # a study that is gone on with has a record
     return Sitting(
         asking=asking, folder=folder, plan=plan, given=given, progress=progress, record=record

@@ -174,10 +174,13 @@ def study(
         str | None,
         typer.Option(metavar="URL", help="Of a search that several machines work on."),
     ] = None,
-    final: Annotated[  # noqa: FBT002 - a flag
-        bool,
-        typer.Option("--final/--no-final", help="Train the best recipe in full, and test it."),
-    ] = True,
+    final: Annotated[
+        bool | None,
+        typer.Option(
+            "--final/--no-final",
+            help="Train the best recipe in full, and test it; default: yes, or as begun.",
+        ),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="STUDY", help="Folder; default: runs/study-NNN.")
     ] = None,

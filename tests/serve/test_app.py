@@ -1,7 +1,6 @@
 """Routes: photos in, answers out, and every refusal as an error in JSON."""
 
 import base64
-import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -10,7 +9,6 @@ import pytest
 from starlette.testclient import TestClient
 
 from fieldmark.serve.lifecycle import Lifecycle
-from fieldmark.serve.service import Service
 
 
 def is_refusal(response: Any, status: int, *, about: str) -> bool:
@@ -132,30 +130,6 @@ def test_when_all_places_are_taken_it_says_so_and_when_to_come_again(
         assert [one.result(10).status_code for one in waiting] == [200, 200]
         assert client.post("/predict", content=red).status_code == 200
         assert client.app_state["service"].batcher.num_admitted == 0
-
-
-def test_explanations_have_few_places_of_their_own(
-    serving: Any, colours: Any, red: bytes, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    may_go, begun = threading.Event(), threading.Event()
-
-    def explain(content: bytes, *, class_name: str | None = None) -> bytes:
-        begun.set()
-        assert may_go.wait(10)
-        return b"png"
-
-    monkeypatch.setattr(colours, "explain", explain)
-    monkeypatch.setattr(sys.modules[Service.__module__], "MAX_SLOW", 2)
-    with serving() as client, ThreadPoolExecutor(2) as pool:
-        waiting = [pool.submit(client.post, "/explain", content=red) for _ in range(2)]
-        assert begun.wait(10)
-        while client.app_state["service"]._num_slow < 2:
-            pass
-        assert is_refusal(client.post("/explain", content=red), 503, about="Try again")
-        assert client.post("/predict", content=red).status_code == 200
-        may_go.set()
-        assert [one.result(10).status_code for one in waiting] == [200, 200]
-        assert client.post("/explain", content=red).status_code == 200
 
 
 def test_places_of_requests_that_failed_are_free_again(client: TestClient, red: bytes) -> None:

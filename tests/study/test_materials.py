@@ -19,6 +19,7 @@ def materials(folder: Path) -> Materials:
     return Materials(
         folder=folder,
         data_digest="ab",
+        splits_digest="cd",
         classes=("cat", "dog"),
         num_train=3,
         labels_M=np.array([0, 1, 1, 0]),

@@ -73,6 +73,10 @@ def test_a_strategy_without_chance_is_replicated_by_drawing_photos() -> None:
     assert plan_study(Asked(vary=("probe.l2=0.1,0.01",), seeds=1)).replicates == "seed"
 
 
+def test_photos_are_not_drawn_again_for_some_of_the_settings_alone() -> None:
+    assert plan_study(Asked(vary=("train.strategy=head,probe",))).replicates == "seed"
+
+
 def test_halving_is_off_for_designs_and_on_for_searches() -> None:
     assert not plan_study(Asked(vary=(LR,))).halving
     halved = plan_study(Asked(vary=(LR,), halving=True))
@@ -100,6 +104,7 @@ def test_a_preset_says_what_is_varied_and_can_be_changed() -> None:
     [
         (Asked(), "Nothing is varied"),
         (Asked(vary=(LR,), seeds=0), "--seeds is 0"),
+        (Asked(preset="reference", seeds=0), "--seeds is 0"),
         (Asked(vary=(LR,), search=1), "--search is 1"),
         (Asked(vary=(LR,), runs=4, search=5), "Leave out one of them"),
         (Asked(vary=(LR,), preset="reference"), "Leave out --vary"),

@@ -13,13 +13,23 @@ import pytest
 from fieldmark.base.errors import RecipeError, RunError
 from fieldmark.study import search as module
 from fieldmark.study.optuna_storage import (
+    distributions,
+    forget_storages,
     local_storage,
     open_study,
     require_optuna,
     settings_drawn,
     without_password,
 )
-from fieldmark.study.search import Place, Search, SearchSpace, SearchVerdict, rungs_of, score_of
+from fieldmark.study.search import (
+    ALONE,
+    Place,
+    Search,
+    SearchSpace,
+    SearchVerdict,
+    rungs_of,
+    score_of,
+)
 from fieldmark.study.space import Factor, Range
 from fieldmark.study.store import SqliteTrials
 from fieldmark.study.trials import EpochPoint, Trial, TrialEnd, TrialResult
@@ -235,6 +245,29 @@ def test_what_was_asked_and_not_yet_kept_when_killed_is_run(
     assert states(here) == ["COMPLETE"] * 2
 
 
+def test_what_was_asked_and_not_yet_owned_when_killed_is_run(tmp_path: Path, here: Place) -> None:
+    open_study(here.storage, here.name).ask(distributions((), (RATE,)))
+    with SqliteTrials(tmp_path / "alone.sqlite") as store:
+        search = Search(
+            store,
+            space=SearchSpace(factors=(), ranges=(RATE,), num_settings=2, seeds=(0,)),
+            place=here,
+            owner=ALONE,
+            seed=0,
+            kind=lambda _: "head",
+        )
+        assert [trial.number for trial in run_all(search)] == [0, 1]
+    assert states(here) == ["COMPLETE"] * 2
+
+
+def test_what_others_have_asked_and_not_yet_owned_is_left_to_them(
+    make_search: MakeSearch, here: Place
+) -> None:
+    open_study(here.storage, here.name).ask(distributions((NAMES,), (RATE,)))
+    search, _ = make_search(num_settings=2)
+    assert [trial.number for trial in run_all(search)] == [1]
+
+
 def test_what_ended_and_was_not_yet_told_when_killed_is_told(
     make_search: MakeSearch, here: Place
 ) -> None:
@@ -417,6 +450,14 @@ def test_numbers_are_drawn_to_four_digits_within_their_ends() -> None:
     drawn = settings_drawn({"optim.lr": 0.1234599}, (), (narrow,))
     assert drawn == {"optim.lr": 0.123461}
     assert settings_drawn({"optim.lr": 0.000123456}, (), (RATE,)) == {"optim.lr": 0.0001235}
+
+
+def test_a_search_removed_and_begun_anew_is_a_new_one(tmp_path: Path) -> None:
+    url = local_storage(tmp_path)
+    open_study(url, "study").ask(distributions((), (RATE,)))
+    (tmp_path / "search.sqlite").unlink()
+    forget_storages()
+    assert open_study(url, "study").get_trials() == []
 
 
 def test_values_of_any_kind_come_back_as_they_were_named() -> None:

@@ -45,6 +45,8 @@ class Materials:
 
     folder: Path
     data_digest: str
+    splits_digest: str
+    """Of which photo is on which side, and in which group."""
     classes: tuple[str, ...]
     num_train: int
     labels_M: NDArray[np.int64]
@@ -85,6 +87,7 @@ def write_materials(materials: Materials) -> None:
     content = {
         "schema_version": SCHEMA_VERSION,
         "data_digest": materials.data_digest,
+        "splits_digest": materials.splits_digest,
         "classes": materials.classes,
         "num_train": materials.num_train,
         "readings": {key: asdict(reading) for key, reading in materials.readings.items()},
@@ -104,6 +107,7 @@ def read_materials(folder: Path) -> Materials:
         return Materials(
             folder=folder,
             data_digest=content["data_digest"],
+            splits_digest=content["splits_digest"],
             classes=tuple(content["classes"]),
             num_train=content["num_train"],
             labels_M=np.load(folder / "labels.npy"),

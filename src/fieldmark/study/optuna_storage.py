@@ -78,6 +78,12 @@ def _opened(url: str) -> "optuna.storages.BaseStorage":
     return optuna.storages.get_storage(url)
 
 
+def forget_storages() -> None:
+    """Drop the studies that are kept open: a file may have been removed, and another be there."""
+    open_study.cache_clear()
+    _opened.cache_clear()
+
+
 @contextmanager
 def told(url: str) -> Iterator[None]:
     """Say in plain words what is wrong with a storage.

@@ -170,7 +170,7 @@ def plan_study(asked: Asked) -> StudyPlan:
         num_settings=asked.search or len(settings),
         num_possible=None if ranges else num_possible(factors),
         seeds=seeds,
-        replicates="bootstrap" if True in probes and num_seeds > 1 else "seed",
+        replicates="bootstrap" if probes == {True} and num_seeds > 1 else "seed",
         halving=bool(asked.search) if asked.halving is None else asked.halving,
         preset=preset,
     )
@@ -219,7 +219,7 @@ def _with_preset(asked: Asked) -> tuple[Asked, str | None]:
         replace(
             asked,
             vary=preset.vary,
-            seeds=asked.seeds or preset.num_seeds,
+            seeds=preset.num_seeds if asked.seeds is None else asked.seeds,
             recipe=asked.recipe or preset.recipe,
             overrides=(*preset.overrides, *asked.overrides),
         ),

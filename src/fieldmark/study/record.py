@@ -116,6 +116,9 @@ class StudyRecord:
     """A split already made, in full; None without one."""
     labels: str | None = None
     """A file of labels to put right, in full; None without one."""
+    sha256: Mapping[str, str] | None = None
+    """Of the content of each file that decides the split or the labels, as `resuming.digests` names
+    them; None in studies begun before it was kept."""
     data_digest: str
     """Of all photos used and their labels; empty until they were read, as are the next two."""
     classes: tuple[str, ...]
@@ -146,6 +149,8 @@ class StudyRecord:
     """Trials planned, by kind ("head", "network")."""
     engine: str
     """"local" or "ray"."""
+    wants_final: bool = True
+    """Whether the best recipe is trained in full at the end."""
     storage: str | None = None
     """Where a search is kept that several machines work on, without a password; None: here."""
     preset: str | None

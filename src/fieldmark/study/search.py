@@ -22,6 +22,8 @@ from fieldmark.study.trials import SETTLED, EpochPoint, Kind, Trial, TrialEnd, T
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
+ALONE = "here"
+"""The owner of a search that no other machine works on."""
 OWNER, RESULTS, HOPELESS = "owner", "results", "hopeless"
 """What is noted of each of Optuna's trials."""
 NUM_STARTUP = 10
@@ -118,7 +120,11 @@ class Search:
         for one in known:
             attributes = one.user_attrs
             is_here = self._numbers(one.number)[0] in here
-            if attributes.get(OWNER) == self._owner and not one.state.is_finished():
+            owner = attributes.get(OWNER)
+            if owner is None and self._owner == ALONE and not one.state.is_finished():
+                # Killed between asking and noting whose it is; nobody else can have asked.
+                self._set(one, OWNER, owner := ALONE)
+            if owner == self._owner and not one.state.is_finished():
                 if is_here:
                     self._tell(one.number)
                 else:
