@@ -80,11 +80,11 @@ def check_contract(app: Any, *, num_examples: int, seed: int = 0) -> Contract:
 def main() -> None:
     from starlette.testclient import TestClient
 
-    from fieldmark.serve.answering import open_answerer
-    from fieldmark.serve.app import build_app
-    from fieldmark.serve.guards import guard_config
-    from fieldmark.serve.lifecycle import Lifecycle
-    from fieldmark.serve.service import Service, ServiceConfig
+    from fieldmark.serving.answering import open_answerer
+    from fieldmark.serving.app import build_app
+    from fieldmark.serving.guards import guard_config
+    from fieldmark.serving.lifecycle import Lifecycle
+    from fieldmark.serving.service import Service, ServiceConfig
 
     num_examples = int(sys.argv[2]) if len(sys.argv) > 2 else EXAMPLES
     service = Service(open_answerer(sys.argv[1]), ServiceConfig())

@@ -113,7 +113,7 @@ def timed_study(
     study = folder / out
     command += ["--out", str(study)]
     cost = measure(command, log=folder / "log", cache=folder / "cache")
-    from fieldmark.study.store import read_trials
+    from fieldmark.studies.store import read_trials
 
     trials = read_trials(study / "trials.sqlite")
     counts = read_json(study / "study.json")["split_counts"]

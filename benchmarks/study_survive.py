@@ -148,7 +148,7 @@ def compared(killed: Killed, before: Mapping[int, object], study: Path) -> Mappi
 
 
 def seconds_of_trials(study: Path) -> float:
-    from fieldmark.study.store import read_trials
+    from fieldmark.studies.store import read_trials
 
     trials = read_trials(study / "trials.sqlite")
     return sum(trial.result.seconds for trial in trials if trial.result)
@@ -199,8 +199,8 @@ def require_success(process: "subprocess.Popen[bytes]", folder: Path) -> None:
 def finished_of(study: Path) -> Mapping[int, object]:
     """Return the trials that have finished, each with how often it was begun and its result."""
     from fieldmark.base.errors import RunError
-    from fieldmark.study.store import read_trials
-    from fieldmark.study.trials import finished
+    from fieldmark.studies.store import read_trials
+    from fieldmark.studies.trials import finished
 
     try:
         trials = read_trials(study / "trials.sqlite")
@@ -211,8 +211,8 @@ def finished_of(study: Path) -> Mapping[int, object]:
 
 def curves(study: Path) -> Mapping[int, object]:
     """Return the learning curve of each trial that has finished."""
-    from fieldmark.study.store import read_trials
-    from fieldmark.study.trials import finished
+    from fieldmark.studies.store import read_trials
+    from fieldmark.studies.trials import finished
 
     trials = read_trials(study / "trials.sqlite")
     return {trial.number: trial.result.curve for trial in finished(trials) if trial.result}

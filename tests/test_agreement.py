@@ -179,12 +179,12 @@ def answers_of_server(place: Path, files: Sequence[Path]) -> Iterator[Any]:
     pytest.importorskip("fastapi")
     from starlette.testclient import TestClient
 
-    from fieldmark.serve.answering import open_answerer
-    from fieldmark.serve.app import build_app
-    from fieldmark.serve.batching import BatchConfig
-    from fieldmark.serve.guards import guard_config
-    from fieldmark.serve.lifecycle import Lifecycle
-    from fieldmark.serve.service import Service, ServiceConfig
+    from fieldmark.serving.answering import open_answerer
+    from fieldmark.serving.app import build_app
+    from fieldmark.serving.batching import BatchConfig
+    from fieldmark.serving.guards import guard_config
+    from fieldmark.serving.lifecycle import Lifecycle
+    from fieldmark.serving.service import Service, ServiceConfig
 
     config = ServiceConfig(batch=BatchConfig(max_batch=8, max_waiting=64), max_photos=20)
     service = Service(open_answerer(place), config)

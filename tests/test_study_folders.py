@@ -8,8 +8,8 @@ import pytest
 
 from fieldmark.base.errors import RunError
 from fieldmark.recipe import recipe_tables
-from fieldmark.study.plan import Asked, StudyPlan, plan_of_record, plan_study
-from fieldmark.study.record import StudyFolder, StudyRecord, write_record
+from fieldmark.studies.plan import Asked, StudyPlan, plan_of_record, plan_study
+from fieldmark.studies.record import StudyFolder, StudyRecord, write_record
 from fieldmark.study_folders import place_of, require_same, resume_command
 
 ROOT = Path("/photos")

@@ -8,11 +8,11 @@ import pytest
 
 from fieldmark import study_loop
 from fieldmark.recipe import Recipe
-from fieldmark.study.basis import Basis
-from fieldmark.study.engine import LocalEngine
-from fieldmark.study.schedule import Planned
-from fieldmark.study.store import SqliteTrials
-from fieldmark.study.trials import EpochPoint, Kind, Trial, TrialEnd, TrialResult
+from fieldmark.studies.basis import Basis
+from fieldmark.studies.engine import LocalEngine
+from fieldmark.studies.schedule import Planned
+from fieldmark.studies.store import SqliteTrials
+from fieldmark.studies.trials import EpochPoint, Kind, Trial, TrialEnd, TrialResult
 from fieldmark.study_loop import run_trials
 from fieldmark.study_trials import Bench
 

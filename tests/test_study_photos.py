@@ -10,9 +10,9 @@ from fieldmark.base.errors import RecipeError, RunError, SplitError
 from fieldmark.base.progress import SilentProgress
 from fieldmark.collect import Given
 from fieldmark.data.split_table import read_splits
-from fieldmark.study.materials import read_materials
-from fieldmark.study.plan import Asked, StudyPlan, plan_study
-from fieldmark.study.record import StudyFolder
+from fieldmark.studies.materials import read_materials
+from fieldmark.studies.plan import Asked, StudyPlan, plan_study
+from fieldmark.studies.record import StudyFolder
 from fieldmark.study_photos import StudyPhotos, needs_of, prepare
 
 SPLIT = ("split.validation=0.25", "train.precision=float32")

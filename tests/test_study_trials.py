@@ -13,10 +13,10 @@ from fieldmark.base.errors import RecipeError
 from fieldmark.base.progress import SilentProgress
 from fieldmark.base.stopping import Stopped
 from fieldmark.collect import Given
-from fieldmark.study.basis import Basis
-from fieldmark.study.plan import Asked, plan_study
-from fieldmark.study.record import StudyFolder
-from fieldmark.study.trials import EpochPoint, Trial
+from fieldmark.studies.basis import Basis
+from fieldmark.studies.plan import Asked, plan_study
+from fieldmark.studies.record import StudyFolder
+from fieldmark.studies.trials import EpochPoint, Trial
 from fieldmark.study_estimate import example_trials, expected_words, seconds_expected
 from fieldmark.study_photos import needs_of, prepare
 from fieldmark.study_trials import Bench, run_trial, told_of

@@ -16,9 +16,9 @@ from fieldmark.base.errors import DataError, RecipeError, RunError
 from fieldmark.base.lock import hold
 from fieldmark.base.stopping import Stopped
 from fieldmark.data.split_table import read_splits
-from fieldmark.study.record import StudyFolder, read_record, write_record
-from fieldmark.study.store import SqliteTrials, read_trials
-from fieldmark.study.trials import Trial, TrialEnd
+from fieldmark.studies.record import StudyFolder, read_record, write_record
+from fieldmark.studies.store import SqliteTrials, read_trials
+from fieldmark.studies.trials import Trial, TrialEnd
 from fieldmark.study_folders import resume_command
 from fieldmark.study_trials import run_trial
 from fieldmark.studying import load_study

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 import fieldmark
-from fieldmark.study.record import StudyFolder
-from fieldmark.study.store import read_trials
-from fieldmark.study.trials import Trial, finished
+from fieldmark.studies.record import StudyFolder
+from fieldmark.studies.store import read_trials
+from fieldmark.studies.trials import Trial, finished
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
 

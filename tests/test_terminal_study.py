@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import fieldmark
-from fieldmark.study.trials import TrialResult
+from fieldmark.studies.trials import TrialResult
 from fieldmark.terminal_study import finished_study
 
 SPLIT = ("split.validation=0.25", "train.precision=float32", "train.epochs=2")

@@ -11,7 +11,7 @@ from typing import Any
 
 import litserve
 
-from fieldmark.serve.answering import open_answerer
+from fieldmark.serving.answering import open_answerer
 
 
 class Photos(litserve.LitAPI):  # type: ignore[misc]  # not installed here

@@ -119,12 +119,6 @@ _HOMES = {
 }
 
 
-# Packages of those names must not take the place of the verbs, whoever imports them first.
-for _verb in ("serve", "study"):
-    import_module(f"fieldmark.{_verb}")
-    globals().pop(_verb)
-
-
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first asked for, so that `fieldmark --help` stays quick."""
     if name not in _HOMES:

@@ -79,8 +79,8 @@ def study(
     """
     root = photos_folder(photos)
     given = given_files(split_file, labels)
-    from fieldmark.study.optuna_storage import without_password
-    from fieldmark.study.plan import Asked
+    from fieldmark.studies.optuna_storage import without_password
+    from fieldmark.studies.plan import Asked
     from fieldmark.study_sitting import StudyAsking
     from fieldmark.studying import study as run
 

@@ -14,9 +14,9 @@ from fieldmark.base.counting import counted
 from fieldmark.base.progress import format_duration
 from fieldmark.planning import plan as settle
 from fieldmark.recipe import Recipe
-from fieldmark.study.basis import kind_of
-from fieldmark.study.plan import StudyPlan
-from fieldmark.study.trials import Kind, Trial
+from fieldmark.studies.basis import kind_of
+from fieldmark.studies.plan import StudyPlan
+from fieldmark.studies.trials import Kind, Trial
 from fieldmark.study_trials import Bench, head_photos_of, pictures_of, settled_recipe
 from fieldmark.training.head_fit import train_head
 from fieldmark.training.preparation import new_batches

@@ -20,9 +20,9 @@ from fieldmark.base.run_folder import (
 from fieldmark.collect import Given
 from fieldmark.recipe import Recipe, recipe_tables
 from fieldmark.resuming import digests
-from fieldmark.study.plan import StudyPlan
-from fieldmark.study.record import StudyFolder, StudyRecord, read_record
-from fieldmark.study.space import text_of
+from fieldmark.studies.plan import StudyPlan
+from fieldmark.studies.record import StudyFolder, StudyRecord, read_record
+from fieldmark.studies.space import text_of
 
 STEM = "study"
 

@@ -11,12 +11,12 @@ from functools import partial
 
 from fieldmark.base.counting import counted
 from fieldmark.base.progress import Progress, format_duration
-from fieldmark.study.best import best_of, tried_settings
-from fieldmark.study.engine import Engine, LocalEngine
-from fieldmark.study.schedule import Source
-from fieldmark.study.space import text_of
-from fieldmark.study.store import SqliteTrials
-from fieldmark.study.trials import SETTLED, EpochPoint, Kind, Trial, TrialEnd
+from fieldmark.studies.best import best_of, tried_settings
+from fieldmark.studies.engine import Engine, LocalEngine
+from fieldmark.studies.schedule import Source
+from fieldmark.studies.space import text_of
+from fieldmark.studies.store import SqliteTrials
+from fieldmark.studies.trials import SETTLED, EpochPoint, Kind, Trial, TrialEnd
 from fieldmark.study_trials import Bench, run_trial
 
 KEEP_EVERY_S = 60.0

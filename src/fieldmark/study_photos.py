@@ -30,8 +30,8 @@ from fieldmark.orienting import orient
 from fieldmark.planning import Plan
 from fieldmark.planning import plan as settle
 from fieldmark.recipe import Recipe
-from fieldmark.study.basis import kind_of, reading_key
-from fieldmark.study.materials import (
+from fieldmark.studies.basis import kind_of, reading_key
+from fieldmark.studies.materials import (
     INDEX,
     Materials,
     Reading,
@@ -39,7 +39,7 @@ from fieldmark.study.materials import (
     write_array,
     write_materials,
 )
-from fieldmark.study.record import StudyFolder
+from fieldmark.studies.record import StudyFolder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,12 +9,12 @@ from fieldmark.base.errors import RunError
 from fieldmark.base.files import write_text
 from fieldmark.recipe import recipe_toml
 from fieldmark.report.study import write_study_page
-from fieldmark.study.analysis import analyse, write_effects
-from fieldmark.study.best import choose_best
-from fieldmark.study.plan import StudyPlan
-from fieldmark.study.record import StudyFolder, StudyRecord, write_record
-from fieldmark.study.store import read_trials
-from fieldmark.study.tables import write_curves, write_trials
+from fieldmark.studies.analysis import analyse, write_effects
+from fieldmark.studies.best import choose_best
+from fieldmark.studies.plan import StudyPlan
+from fieldmark.studies.record import StudyFolder, StudyRecord, write_record
+from fieldmark.studies.store import read_trials
+from fieldmark.studies.tables import write_curves, write_trials
 
 
 def write_results(folder: StudyFolder, *, plan: StudyPlan, record: StudyRecord) -> StudyRecord:

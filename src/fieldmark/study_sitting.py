@@ -28,11 +28,11 @@ from fieldmark.collect import Given
 from fieldmark.recipe import recipe_tables, recipe_toml
 from fieldmark.report.study import write_study_page
 from fieldmark.resuming import digests
-from fieldmark.study.optuna_storage import forget_storages, without_password
-from fieldmark.study.plan import Asked, StudyPlan
-from fieldmark.study.record import StudyFolder, StudyRecord, write_record
-from fieldmark.study.store import SqliteTrials, read_trials
-from fieldmark.study.trials import SETTLED
+from fieldmark.studies.optuna_storage import forget_storages, without_password
+from fieldmark.studies.plan import Asked, StudyPlan
+from fieldmark.studies.record import StudyFolder, StudyRecord, write_record
+from fieldmark.studies.store import SqliteTrials, read_trials
+from fieldmark.studies.trials import SETTLED
 from fieldmark.study_estimate import example_trials, expected_words, seconds_expected
 from fieldmark.study_folders import resume_command
 from fieldmark.study_loop import run_trials

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 from fieldmark.base.cache import digest_of
 from fieldmark.base.errors import RunError
 from fieldmark.recipe import recipe_tables
-from fieldmark.study.engine import Engine, LocalEngine
-from fieldmark.study.plan import StudyPlan
-from fieldmark.study.record import StudyFolder, StudyRecord
-from fieldmark.study.schedule import Halving, Planned, Source, Verdict
-from fieldmark.study.store import SqliteTrials
+from fieldmark.studies.engine import Engine, LocalEngine
+from fieldmark.studies.plan import StudyPlan
+from fieldmark.studies.record import StudyFolder, StudyRecord
+from fieldmark.studies.schedule import Halving, Planned, Source, Verdict
+from fieldmark.studies.store import SqliteTrials
 
 if TYPE_CHECKING:
-    from fieldmark.study.search import Place
+    from fieldmark.studies.search import Place
 
 HIDDEN = ":***@"
 """What stands in a storage's URL for a password that was not written down."""
@@ -49,8 +49,8 @@ def storage_of(
     """
     if plan.design != "search":
         return None
-    from fieldmark.study.optuna_storage import local_storage
-    from fieldmark.study.search import ALONE, Place
+    from fieldmark.studies.optuna_storage import local_storage
+    from fieldmark.studies.search import ALONE, Place
 
     url = url or record.storage
     if url is None:
@@ -80,7 +80,7 @@ def source_of(store: SqliteTrials, *, plan: StudyPlan, storage: Storage | None) 
     if storage is None:
         store.add(plan.trials())
         return Planned(store)
-    from fieldmark.study.search import Search, SearchSpace
+    from fieldmark.studies.search import Search, SearchSpace
 
     return Search(
         store,
@@ -103,7 +103,7 @@ def verdict_of(*, folder: StudyFolder, plan: StudyPlan, storage: Storage | None)
         return None
     if storage is None:
         return Halving(trials=folder.trials_sqlite.resolve())
-    from fieldmark.study.search import SearchVerdict
+    from fieldmark.studies.search import SearchVerdict
 
     return SearchVerdict(place=storage.place, seeds=plan.seeds)
 

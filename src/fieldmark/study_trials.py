@@ -23,11 +23,11 @@ from fieldmark.base.progress import SilentProgress
 from fieldmark.evaluation.metrics import negative_log_likelihood
 from fieldmark.planning import plan as settle
 from fieldmark.recipe import Recipe
-from fieldmark.study.basis import Basis, reading_key
-from fieldmark.study.drawing import bootstrap
-from fieldmark.study.materials import Materials, read_materials
-from fieldmark.study.schedule import Verdict
-from fieldmark.study.trials import EpochPoint, Trial, TrialEnd, TrialResult
+from fieldmark.studies.basis import Basis, reading_key
+from fieldmark.studies.drawing import bootstrap
+from fieldmark.studies.materials import Materials, read_materials
+from fieldmark.studies.schedule import Verdict
+from fieldmark.studies.trials import EpochPoint, Trial, TrialEnd, TrialResult
 from fieldmark.training.batches import Pictures
 from fieldmark.training.checkpoint import Checkpoints
 from fieldmark.training.course import Unwatched

@@ -15,12 +15,12 @@ from fieldmark.base.lock import hold
 from fieldmark.base.progress import Progress
 from fieldmark.collect import Given
 from fieldmark.run import Run, load
-from fieldmark.study.analysis import Analysis, analyse
-from fieldmark.study.optuna_storage import require_optuna
-from fieldmark.study.plan import Asked, StudyPlan, plan_of_record, plan_study
-from fieldmark.study.record import StudyFolder, StudyRecord, read_record
-from fieldmark.study.store import read_trials
-from fieldmark.study.trials import Trial
+from fieldmark.studies.analysis import Analysis, analyse
+from fieldmark.studies.optuna_storage import require_optuna
+from fieldmark.studies.plan import Asked, StudyPlan, plan_of_record, plan_study
+from fieldmark.studies.record import StudyFolder, StudyRecord, read_record
+from fieldmark.studies.store import read_trials
+from fieldmark.studies.trials import Trial
 from fieldmark.study_folders import place_of, require_same, require_same_files
 from fieldmark.study_sitting import Sitting, StudyAsking
 

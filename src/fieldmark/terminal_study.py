@@ -7,7 +7,7 @@ import shlex
 from typing import TYPE_CHECKING
 
 from fieldmark.base.counting import counted
-from fieldmark.study.space import text_of
+from fieldmark.studies.space import text_of
 
 if TYPE_CHECKING:
     from fieldmark.studying import Study

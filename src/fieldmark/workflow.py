@@ -252,14 +252,14 @@ def serve(
     show_training_photos: bool = False,
     on_ready: Callable[[str], None] = lambda _address: None,
 ) -> None:
-    """Answer requests until the process is told to stop; see `serve.serving.ServeConfig`.
+    """Answer requests until the process is told to stop; see `serving.server.ServeConfig`.
 
     Raises:
         FieldmarkError: the model cannot be read, or not be served as asked.
     """
-    from fieldmark.serve import serving
+    from fieldmark.serving import server
 
-    config = serving.ServeConfig(
+    config = server.ServeConfig(
         host=host,
         port=port,
         token=token,
@@ -271,7 +271,7 @@ def serve(
         max_body_mib=max_body_mib,
         show_training_photos=show_training_photos,
     )
-    serving.serve(model, config, on_ready=on_ready)
+    server.serve(model, config, on_ready=on_ready)
 
 
 def verify(model: str | Path, *, key: str | Path | None = None) -> "Verified":

@@ -10,8 +10,8 @@ import pytest
 from fieldmark.report.content import read_content
 from fieldmark.report.impact import MAX_STUDIES, studies_beside
 from fieldmark.report.render import write_report
-from fieldmark.study.record import StudyFolder, StudyRecord, write_record
-from fieldmark.study.space import Factor, Range
+from fieldmark.studies.record import StudyFolder, StudyRecord, write_record
+from fieldmark.studies.space import Factor, Range
 
 DIGEST = "ab" * 32
 

@@ -19,12 +19,12 @@ from fieldmark.report.dots import MARGIN, WIDTH, dot_row
 from fieldmark.report.study import render, sections_of, write_study_page
 from fieldmark.report.study_charts import curve_charts, interaction_chart, search_chart, slice_chart
 from fieldmark.report.study_content import StudyContent, design_text, study_content
-from fieldmark.study.analysis import analyse, effects_json, write_effects
-from fieldmark.study.effects import effects_of
-from fieldmark.study.record import Best, StudyFolder, StudyRecord, write_record
-from fieldmark.study.space import Factor, Range
-from fieldmark.study.store import SqliteTrials
-from fieldmark.study.trials import EpochPoint, Trial, TrialResult
+from fieldmark.studies.analysis import analyse, effects_json, write_effects
+from fieldmark.studies.effects import effects_of
+from fieldmark.studies.record import Best, StudyFolder, StudyRecord, write_record
+from fieldmark.studies.space import Factor, Range
+from fieldmark.studies.store import SqliteTrials
+from fieldmark.studies.trials import EpochPoint, Trial, TrialResult
 
 ParsePage = Callable[[str], Any]
 HOSTILE = "<script>alert(1)</script>"

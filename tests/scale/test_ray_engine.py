@@ -11,9 +11,9 @@ import pytest
 from fieldmark import study_call
 from fieldmark.base.errors import RecipeError, RunError
 from fieldmark.scale.ray_engine import MISSING, Needs, RayEngine, Room, needs_of
-from fieldmark.study.engine import LocalEngine
-from fieldmark.study.store import read_trials
-from fieldmark.study.trials import Trial, TrialEnd, TrialResult
+from fieldmark.studies.engine import LocalEngine
+from fieldmark.studies.store import read_trials
+from fieldmark.studies.trials import Trial, TrialEnd, TrialResult
 
 TRIALS = [
     Trial(number=number, settings={"optim.lr": 10.0**-number}, seed=number % 3, kind="head")

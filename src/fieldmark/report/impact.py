@@ -13,8 +13,8 @@ from typing import Any
 from urllib.parse import quote
 
 from fieldmark.base.errors import RunError
-from fieldmark.study.names import title_of
-from fieldmark.study.record import StudyFolder, StudyRecord, read_record
+from fieldmark.studies.names import title_of
+from fieldmark.studies.record import StudyFolder, StudyRecord, read_record
 
 MAX_STUDIES = 5
 """The latest; a folder of runs may hold many."""

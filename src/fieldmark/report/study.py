@@ -2,7 +2,7 @@
 
 In: the folder of a study, finished or not. Out: `study.html` in it, one HTML file that needs
 nothing else, runs no scripts and asks for nothing.
-Not covered: what it says (`study_content`, `fieldmark.study`), and its charts (`study_charts`).
+Not covered: what it says (`study_content`, `fieldmark.studies`), and its charts (`study_charts`).
 """
 
 import math
@@ -36,15 +36,15 @@ from fieldmark.report.study_content import (
     study_content,
 )
 from fieldmark.report.wording import moment
-from fieldmark.study.amounts import amount, factor_words, number
-from fieldmark.study.analysis import analyse
-from fieldmark.study.estimates import Interaction
-from fieldmark.study.names import title_of, value_text
-from fieldmark.study.outcomes import IN_POINTS, Outcome
-from fieldmark.study.record import StudyFolder, read_record
-from fieldmark.study.space import Factor, Range
-from fieldmark.study.store import read_trials
-from fieldmark.study.wording import interaction_sentence
+from fieldmark.studies.amounts import amount, factor_words, number
+from fieldmark.studies.analysis import analyse
+from fieldmark.studies.estimates import Interaction
+from fieldmark.studies.names import title_of, value_text
+from fieldmark.studies.outcomes import IN_POINTS, Outcome
+from fieldmark.studies.record import StudyFolder, read_record
+from fieldmark.studies.space import Factor, Range
+from fieldmark.studies.store import read_trials
+from fieldmark.studies.wording import interaction_sentence
 
 SECTIONS = (
     ("overview", "Overview"),

@@ -20,13 +20,13 @@ from fieldmark.report.charts import (
 )
 from fieldmark.report.plot import LARGE, SMALL, Axis, Band, Dots, Line, line_chart
 from fieldmark.report.scales import power_label, round_ticks
-from fieldmark.study.curves import Measure, ValueCurve, value_curves
-from fieldmark.study.estimates import Interaction
-from fieldmark.study.importance import place_of
-from fieldmark.study.names import name_of, title_of, value_text
-from fieldmark.study.outcomes import Outcome
-from fieldmark.study.space import Factor, Range
-from fieldmark.study.trials import Trial
+from fieldmark.studies.curves import Measure, ValueCurve, value_curves
+from fieldmark.studies.estimates import Interaction
+from fieldmark.studies.importance import place_of
+from fieldmark.studies.names import name_of, title_of, value_text
+from fieldmark.studies.outcomes import Outcome
+from fieldmark.studies.space import Factor, Range
+from fieldmark.studies.trials import Trial
 
 NUM_COLOURS = 8
 """Values beyond these begin with the first colour again."""

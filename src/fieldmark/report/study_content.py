@@ -1,7 +1,7 @@
 """What the page of a study shows, as plain typed data.
 
 In: what `study.json` says, the trials, and what they show. Out: `StudyContent`.
-Not covered: computing effects (`fieldmark.study`), charts (`study_charts`), the page (`study`).
+Not covered: computing effects (`fieldmark.studies`), charts (`study_charts`), the page (`study`).
 """
 
 import math
@@ -14,12 +14,12 @@ from fieldmark.base.counting import counted
 from fieldmark.evaluation.evaluation import Evaluation
 from fieldmark.evaluation.intervals import Estimate
 from fieldmark.report.wording import percent
-from fieldmark.study.analysis import Analysis
-from fieldmark.study.estimates import Contrast, Effects, MainEffect
-from fieldmark.study.names import title_of, value_text
-from fieldmark.study.outcomes import Outcome, value_of
-from fieldmark.study.record import StudyRecord
-from fieldmark.study.trials import Trial, finished
+from fieldmark.studies.analysis import Analysis
+from fieldmark.studies.estimates import Contrast, Effects, MainEffect
+from fieldmark.studies.names import title_of, value_text
+from fieldmark.studies.outcomes import Outcome, value_of
+from fieldmark.studies.record import StudyRecord
+from fieldmark.studies.trials import Trial, finished
 
 STATUSES = ("finished", "pruned", "failed", "running", "waiting")
 DESIGNS: Mapping[str, str] = {

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from fieldmark.base.errors import RecipeError, RunError
-from fieldmark.study.engine import OnDone, Work
-from fieldmark.study.trials import Trial, TrialEnd
+from fieldmark.studies.engine import OnDone, Work
+from fieldmark.studies.trials import Trial, TrialEnd
 
 MISSING = (
     "--engine ray needs Ray, which is not installed. Install it with pip install 'fieldmark[ray]', "

@@ -1,0 +1,268 @@
+"""The routes as programs are told of them: addresses, bodies, answers and examples.
+
+In: routes and what they serve. Out: the same in the application's OpenAPI description.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from fastapi import FastAPI, Request
+from pydantic import BaseModel
+from starlette.responses import Response
+
+from fieldmark.serving import protocol, shapes
+from fieldmark.serving.service import Service
+
+Route = Callable[[Request], Awaitable[Response]]
+
+BINARY = {"schema": {"type": "string", "format": "binary"}}
+WHYS = {
+    400: "The request is malformed",
+    401: "The token is missing or wrong",
+    403: "Pages of that site may not ask",
+    404: "There is no such thing",
+    408: "The body came too slowly",
+    413: "The body is too large, or holds too many photos",
+    415: "No picture in a format that is read",
+    421: "The server has another name",
+    422: "A damaged picture",
+    500: "A defect",
+    503: "All places are taken, or the server is being stopped",
+}
+GUARDED = (401, 403, 421)
+"""What any route may answer."""
+BODIES = (400, 408, 413, 503)
+"""What routes with a body may answer."""
+PHOTO_BODY = {
+    "required": True,
+    "content": {
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "required": ["photos"],
+                "properties": {
+                    "photos": {"type": "array", "minItems": 1, "items": BINARY["schema"]}
+                },
+            }
+        },
+        "image/*": BINARY,
+        "application/octet-stream": BINARY,
+    },
+}
+PREDICTED = {
+    "model": "run-001",
+    "photos": [
+        {
+            "name": "cat.jpg",
+            "predicted": "cat",
+            "confidence": 0.75,
+            "top": [{"class": "cat", "confidence": 0.75}, {"class": "dog", "confidence": 0.25}],
+            "set": ["cat", "dog"],
+            "abstained": False,
+            "doubt": ["cat", "dog"],
+            "unfamiliarity": 0.42,
+            "is_unfamiliar": False,
+            "words": "not sure: cat or dog",
+            "error": None,
+        }
+    ],
+}
+
+
+def describe(api: FastAPI, routes: Any, service: Service) -> None:
+    """Give an application its routes, with their description."""
+    _photos(api, routes, service)
+    _plain(api, routes)
+    _protocol(api, routes, service)
+
+
+def _photos(api: FastAPI, routes: Any, service: Service) -> None:
+    tags = ["Photos"]
+    _post(
+        api,
+        "/predict",
+        routes.predict,
+        shape=shapes.PredictShape,
+        example=PREDICTED,
+        statuses=(*BODIES, 415, 422),
+        body=PHOTO_BODY,
+        query=[
+            _query(
+                "top_k",
+                "How many classes to give.",
+                {"type": "integer", "minimum": 1, "maximum": 999_999_999, "default": 5},
+            )
+        ],
+        tags=tags,
+    )
+    _post(
+        api,
+        "/explain",
+        routes.explain,
+        content={"image/png": BINARY},
+        statuses=(*BODIES, 404, 415, 422),
+        body=PHOTO_BODY,
+        query=[
+            _query(
+                "class",
+                "The class whose evidence to draw; default: the one that the photo is named.",
+                {"type": "string", "enum": list(service.answerer.classes)},
+            )
+        ],
+        tags=tags,
+    )
+    _post(
+        api,
+        "/nearest",
+        routes.nearest,
+        shape=shapes.NearestShape,
+        statuses=(*BODIES, 404, 415, 422),
+        body=PHOTO_BODY,
+        query=[
+            _query(
+                "most",
+                "How many photos to give.",
+                {"type": "integer", "minimum": 1, "maximum": 24, "default": 6},
+            )
+        ],
+        tags=tags,
+    )
+
+
+def _plain(api: FastAPI, routes: Any) -> None:
+    _get(api, "/about", routes.about, shape=shapes.AboutShape, tags=["Server"])
+    _get(
+        api,
+        "/metrics",
+        routes.metrics,
+        content={"text/plain": {"schema": {"type": "string"}}},
+        tags=["Server"],
+    )
+
+
+def _protocol(api: FastAPI, routes: Any, service: Service) -> None:
+    tags = ["Open Inference Protocol"]
+    _get(api, "/v2", routes.server, shape=shapes.ServerShape, tags=tags)
+    _get(api, "/v2/health/live", routes.live, shape=shapes.LiveShape, tags=tags)
+    _get(api, "/v2/health/ready", routes.ready, shape=shapes.ReadyShape, statuses=(503,), tags=tags)
+    name = service.answerer.name
+    for place in ("/v2/models/{name}", "/v2/models/{name}/versions/{version}"):
+        path = [_path("name", name)]
+        if place.endswith("{version}"):
+            path.append(_path("version", protocol.VERSION))
+        _get(
+            api, place, routes.model, shape=shapes.ModelShape, statuses=(404,), path=path, tags=tags
+        )
+        _get(
+            api,
+            f"{place}/ready",
+            routes.model_ready,
+            shape=shapes.ModelReadyShape,
+            statuses=(404, 503),
+            path=path,
+            tags=tags,
+        )
+        _post(
+            api,
+            f"{place}/infer",
+            routes.infer,
+            shape=shapes.InferShape,
+            statuses=(*BODIES, 404),
+            body={
+                "required": True,
+                "content": {
+                    "application/json": {
+                        "schema": protocol.REQUEST_SCHEMA,
+                        "example": protocol.EXAMPLE,
+                    }
+                },
+            },
+            query=path,
+            tags=tags,
+        )
+
+
+def _get(
+    api: FastAPI,
+    place: str,
+    route: Route,
+    *,
+    shape: type[BaseModel] | None = None,
+    content: Mapping[str, Any] | None = None,
+    statuses: tuple[int, ...] = (),
+    path: list[dict[str, Any]] | None = None,
+    tags: list[str],
+) -> None:
+    api.add_api_route(
+        place,
+        route,
+        methods=["GET"],
+        tags=tags,  # type: ignore[arg-type]  # a list of strings is one of those that it takes
+        operation_id=_operation("get", place),
+        response_model=None,
+        responses=_responses(shape, content, None, (*statuses, *GUARDED)),
+        openapi_extra={"parameters": path} if path else None,
+    )
+
+
+def _post(
+    api: FastAPI,
+    place: str,
+    route: Route,
+    *,
+    shape: type[BaseModel] | None = None,
+    content: Mapping[str, Any] | None = None,
+    example: Any = None,
+    statuses: tuple[int, ...],
+    body: Mapping[str, Any],
+    query: list[dict[str, Any]],
+    tags: list[str],
+) -> None:
+    api.add_api_route(
+        place,
+        route,
+        methods=["POST"],
+        tags=tags,  # type: ignore[arg-type]  # a list of strings is one of those that it takes
+        operation_id=_operation("post", place),
+        response_model=None,
+        responses=_responses(shape, content, example, (*statuses, *GUARDED)),
+        openapi_extra={"requestBody": dict(body), "parameters": query},
+    )
+
+
+def _responses(
+    shape: type[BaseModel] | None,
+    content: Mapping[str, Any] | None,
+    example: Any,
+    statuses: tuple[int, ...],
+) -> dict[int | str, dict[str, Any]]:
+    good: dict[str, Any] = {"description": "The answer"}
+    if shape is not None:
+        good["model"] = shape
+        if example is not None:
+            good["content"] = {"application/json": {"example": example}}
+    if content is not None:
+        good["content"] = dict(content)
+    refused: dict[int | str, dict[str, Any]] = {
+        status: {"model": shapes.ErrorShape, "description": WHYS[status]}
+        for status in sorted(set(statuses))
+    }
+    return {200: good, **refused}
+
+
+def _query(name: str, description: str, schema: Mapping[str, Any]) -> dict[str, Any]:
+    return {"name": name, "in": "query", "description": description, "schema": dict(schema)}
+
+
+def _path(name: str, only: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "in": "path",
+        "required": True,
+        "schema": {"type": "string", "enum": [only]},
+    }
+
+
+def _operation(verb: str, place: str) -> str:
+    words = place.replace("{", "").replace("}", "").split("/")
+    return "-".join([verb, *(word for word in words if word)])
