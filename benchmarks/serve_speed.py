@@ -22,7 +22,7 @@ from statistics import median
 
 import psutil
 
-from serve_load import Load, closed, opened, request_bytes
+from serve_load import Load, closed, opened, request_bytes, run
 
 HERE = Path(__file__).parent
 NUM_CLIENTS, NUM_PHOTOS = 32, 200
@@ -70,7 +70,7 @@ def overload(
         saturate(port, contents, seconds=WARM_UP_S)
         before = process.memory_info().rss
         requests = [request_bytes(content, port=port) for content in contents]
-        load = asyncio.run(opened(port, requests, rate=OVERLOAD * peak, seconds=seconds))
+        load = run(opened(port, requests, rate=OVERLOAD * peak, seconds=seconds))
         after = process.memory_info().rss
     print(
         f"{name} at {OVERLOAD} times its rate: {load.good_a_second:.0f} good answers a second, "
@@ -88,7 +88,7 @@ def stops(command: Sequence[str], contents: Sequence[bytes], *, num: int) -> Non
         with served(command) as (port, process):
             requests = [request_bytes(content, port=port) for content in contents]
 
-            load = asyncio.run(_until_stopped(port, process, requests))
+            load = run(_until_stopped(port, process, requests))
             began = time.monotonic()
             process.wait(40)
             longest = max(longest, time.monotonic() - began)
@@ -111,8 +111,8 @@ def saturate(
 ) -> Load:
     """Warm a server up, and keep it busy."""
     requests = [request_bytes(content, port=port, as_json=as_json) for content in contents]
-    asyncio.run(closed(port, requests, num_clients=NUM_CLIENTS, seconds=WARM_UP_S))
-    return asyncio.run(closed(port, requests, num_clients=NUM_CLIENTS, seconds=seconds))
+    run(closed(port, requests, num_clients=NUM_CLIENTS, seconds=WARM_UP_S))
+    return run(closed(port, requests, num_clients=NUM_CLIENTS, seconds=seconds))
 
 
 @contextlib.contextmanager

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from fieldmark.predicting import Predicted, predict_to
     from fieldmark.repeated_runs import Repeats
     from fieldmark.run import Run, load
-    from fieldmark.study_call import study
-    from fieldmark.studying import Study
+    from fieldmark.studying.call import study
+    from fieldmark.studying.study import Study
     from fieldmark.train_call import train
     from fieldmark.verifying import Verified
     from fieldmark.workflow import (
@@ -97,7 +97,7 @@ _HOMES = {
     "Predictions": "fieldmark.evaluation.predictions",
     "Repeats": "fieldmark.repeated_runs",
     "Run": "fieldmark.run",
-    "Study": "fieldmark.studying",
+    "Study": "fieldmark.studying.study",
     "Verified": "fieldmark.verifying",
     "compare": "fieldmark.workflow",
     "degrade": "fieldmark.workflow",

@@ -10,7 +10,7 @@ from fieldmark.base.counting import counted
 from fieldmark.studies.space import text_of
 
 if TYPE_CHECKING:
-    from fieldmark.studying import Study
+    from fieldmark.studying.study import Study
 
 
 def finished_study(study: "Study") -> str:

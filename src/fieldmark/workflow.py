@@ -19,7 +19,7 @@ from fieldmark.base.progress import Progress, SilentProgress
 from fieldmark.base.run_folder import RUNS_FOLDER, next_run_path, require_place
 from fieldmark.base.run_record import recorded_call
 from fieldmark.run import Run
-from fieldmark.study_call import study
+from fieldmark.studying.call import study
 from fieldmark.train_call import train
 
 if TYPE_CHECKING:

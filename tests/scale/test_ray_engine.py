@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from fieldmark import study_call
 from fieldmark.base.errors import RecipeError, RunError
 from fieldmark.scale.ray_engine import MISSING, Needs, RayEngine, Room, needs_of
 from fieldmark.studies.engine import LocalEngine
 from fieldmark.studies.store import read_trials
 from fieldmark.studies.trials import Trial, TrialEnd, TrialResult
+from fieldmark.studying import call
 
 TRIALS = [
     Trial(number=number, settings={"optim.lr": 10.0**-number}, seed=number % 3, kind="head")
@@ -168,7 +168,7 @@ def test_a_study_on_ray_has_the_results_of_one_on_this_machine(
 ) -> None:
     trials = {}
     for engine in ("local", "ray"):
-        done = study_call.study(
+        done = call.study(
             photos,
             vary=["optim.lr=1e-3,1e-2", "train.label_smoothing=0.0,0.1"],
             seeds=2,

@@ -2,7 +2,7 @@
 
 In: arrays of the train and validation photos. Out: a folder that every process of a study maps into
 its memory. Test photos are never in it.
-Not covered: how the arrays are made (see `study_photos`).
+Not covered: how the arrays are made (see `studying.photos`).
 """
 
 import json

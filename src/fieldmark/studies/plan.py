@@ -1,7 +1,7 @@
 """The plan of a study: its settings and seeds, and so its trials, before anything is computed.
 
 In: what is asked, as flags have it. Out: a `StudyPlan`, and the plan in words.
-Not covered: how long it takes (see `study_estimate`), and what a search tries (see `search`).
+Not covered: how long it takes (see `studying.estimate`), and what a search tries (see `search`).
 """
 
 from collections import Counter

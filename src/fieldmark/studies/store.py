@@ -4,7 +4,7 @@ In: trials planned, and how each ended. Out: the next one to run, and all as the
 A running trial is its owner's while that process lives; one that nobody runs any more is given out
 again, three times at most. Several processes of one machine, or of several that share the folder
 with locks, may work on one file.
-Not covered: what a trial does (see `study_trials`), and what a search asks next (`study.search`).
+Not covered: what a trial does (see `studying.trials`), and what a search asks next (`search`).
 """
 
 import json

@@ -2,7 +2,7 @@
 
 In: a folder of photos and what is to be varied. Out: a finished `Study`. Heavy imports happen once
 all that can be is checked.
-Not covered: running it (`studying`).
+Not covered: running it (`study`).
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from fieldmark.base.progress import Progress, SilentProgress
 from fieldmark.base.run_record import recorded_call
 
 if TYPE_CHECKING:
-    from fieldmark.studying import Study
+    from fieldmark.studying.study import Study
 
 
 def study(
@@ -81,8 +81,8 @@ def study(
     given = given_files(split_file, labels)
     from fieldmark.studies.optuna_storage import without_password
     from fieldmark.studies.plan import Asked
-    from fieldmark.study_sitting import StudyAsking
-    from fieldmark.studying import study as run
+    from fieldmark.studying.sitting import StudyAsking
+    from fieldmark.studying.study import study as run
 
     flags = {"recipe": recipe, "backbone": backbone, "weights": weights, "group_by": group_by}
     design = {"seeds": seeds, "search": search, "runs": runs, "preset": preset}

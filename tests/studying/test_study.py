@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 import fieldmark
-from fieldmark import study_loop
 from fieldmark.base.errors import DataError, RecipeError, RunError
 from fieldmark.base.lock import hold
 from fieldmark.base.stopping import Stopped
@@ -19,9 +18,10 @@ from fieldmark.data.split_table import read_splits
 from fieldmark.studies.record import StudyFolder, read_record, write_record
 from fieldmark.studies.store import SqliteTrials, read_trials
 from fieldmark.studies.trials import Trial, TrialEnd
-from fieldmark.study_folders import resume_command
-from fieldmark.study_trials import run_trial
-from fieldmark.studying import load_study
+from fieldmark.studying import loop
+from fieldmark.studying.folders import resume_command
+from fieldmark.studying.study import load_study
+from fieldmark.studying.trials import run_trial
 
 SPLIT = ("split.validation=0.25", "train.precision=float32", "train.epochs=3")
 VARY = ("optim.lr=1e-3,1e-2", "optim.name=adam,sgd")
@@ -69,7 +69,7 @@ class _Stops:
 def stand_in(monkeypatch: pytest.MonkeyPatch) -> Callable[..., _Stops]:
     def put(**named: Any) -> _Stops:
         one = _Stops(**named)
-        monkeypatch.setattr(study_loop, "run_trial", one)
+        monkeypatch.setattr(loop, "run_trial", one)
         return one
 
     return put
@@ -334,7 +334,7 @@ def test_a_study_stopped_while_it_reads_the_photos_knows_what_it_is(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("fieldmark.study_photos.gather", stop)
+        patch.setattr("fieldmark.studying.photos.gather", stop)
         with pytest.raises(Stopped, match="no trial had begun"):
             study(tmp_path / "s")
     done = study(tmp_path / "s", resume=True, final=False)

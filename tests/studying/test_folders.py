@@ -10,7 +10,7 @@ from fieldmark.base.errors import RunError
 from fieldmark.recipe import recipe_tables
 from fieldmark.studies.plan import Asked, StudyPlan, plan_of_record, plan_study
 from fieldmark.studies.record import StudyFolder, StudyRecord, write_record
-from fieldmark.study_folders import place_of, require_same, resume_command
+from fieldmark.studying.folders import place_of, require_same, resume_command
 
 ROOT = Path("/photos")
 

@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 
-from fieldmark import study_loop
 from fieldmark.recipe import Recipe
 from fieldmark.studies.basis import Basis
 from fieldmark.studies.engine import LocalEngine
 from fieldmark.studies.schedule import Planned
 from fieldmark.studies.store import SqliteTrials
 from fieldmark.studies.trials import EpochPoint, Kind, Trial, TrialEnd, TrialResult
-from fieldmark.study_loop import run_trials
-from fieldmark.study_trials import Bench
+from fieldmark.studying import loop
+from fieldmark.studying.loop import run_trials
+from fieldmark.studying.trials import Bench
 
 
 class Shown:
@@ -78,7 +78,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
                 named["on_epoch"](trial, (point,), 7)
             return ends[trial.number]
 
-        monkeypatch.setattr(study_loop, "run_trial", end_of)
+        monkeypatch.setattr(loop, "run_trial", end_of)
         shown = Shown()
         with SqliteTrials(tmp_path / "trials.sqlite") as store:
             numbers = range(len(ends))
@@ -134,7 +134,7 @@ def test_the_time_that_is_left_is_told_after_the_first_of_a_kind(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = iter(range(0, 10_000, 5))
-    monkeypatch.setattr("fieldmark.study_loop.time.monotonic", lambda: float(next(now)))
+    monkeypatch.setattr("fieldmark.studying.loop.time.monotonic", lambda: float(next(now)))
     shown = run([finished(0.5)] * 4)
     assert len(shown.notes) == 1
     assert shown.notes[0].startswith("The first trial of a head took ")
@@ -142,11 +142,11 @@ def test_the_time_that_is_left_is_told_after_the_first_of_a_kind(
 
 
 def test_tables_and_page_are_kept_now_and_then(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(study_loop, "KEEP_EVERY_S", 0.0)
+    monkeypatch.setattr(loop, "KEEP_EVERY_S", 0.0)
     kept: list[int] = []
     run([finished(0.5)] * 3, keep=lambda: kept.append(1))
     assert kept
-    monkeypatch.setattr(study_loop, "KEEP_EVERY_S", 60.0)
+    monkeypatch.setattr(loop, "KEEP_EVERY_S", 60.0)
     kept.clear()
     run([finished(0.5)] * 3, keep=lambda: kept.append(1))
     assert not kept

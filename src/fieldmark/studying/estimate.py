@@ -17,7 +17,7 @@ from fieldmark.recipe import Recipe
 from fieldmark.studies.basis import kind_of
 from fieldmark.studies.plan import StudyPlan
 from fieldmark.studies.trials import Kind, Trial
-from fieldmark.study_trials import Bench, head_photos_of, pictures_of, settled_recipe
+from fieldmark.studying.trials import Bench, head_photos_of, pictures_of, settled_recipe
 from fieldmark.training.head_fit import train_head
 from fieldmark.training.preparation import new_batches
 from fieldmark.training.settling import seconds_an_epoch

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from fieldmark import study_trials
 from fieldmark.base.errors import RecipeError
 from fieldmark.base.progress import SilentProgress
 from fieldmark.base.stopping import Stopped
@@ -17,9 +16,10 @@ from fieldmark.studies.basis import Basis
 from fieldmark.studies.plan import Asked, plan_study
 from fieldmark.studies.record import StudyFolder
 from fieldmark.studies.trials import EpochPoint, Trial
-from fieldmark.study_estimate import example_trials, expected_words, seconds_expected
-from fieldmark.study_photos import needs_of, prepare
-from fieldmark.study_trials import Bench, run_trial, told_of
+from fieldmark.studying import trials
+from fieldmark.studying.estimate import example_trials, expected_words, seconds_expected
+from fieldmark.studying.photos import needs_of, prepare
+from fieldmark.studying.trials import Bench, run_trial, told_of
 
 NETWORK = ("train.epochs=2", "train.batch_size=8", "train.precision=float32", "optim.lr=3e-3")
 SPLIT = ("split.validation=0.25", "train.precision=float32")
@@ -167,7 +167,7 @@ def test_what_goes_wrong_in_a_trial_is_its_end_and_no_exception(
     def fail(*_: object, **__: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(study_trials, "train_head", fail)
+    monkeypatch.setattr(trials, "train_head", fail)
     end = run_trial(trial("head"), bench=bench)
     assert (end.status, end.result, end.error) == ("failed", None, "out of memory")
 

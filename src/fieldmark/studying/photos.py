@@ -2,7 +2,7 @@
 
 In: the folder and the recipes of all settings. Out: the materials of the trials in the study's
 `work` folder, without the test photos, and `catalog.csv` and `splits.csv`.
-Not covered: what a trial does with them (`study_trials`).
+Not covered: what a trial does with them (`trials`).
 """
 
 import json

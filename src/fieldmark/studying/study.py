@@ -1,7 +1,7 @@
 """A study from the photos to the page: what recipe fields do, and the best recipe trained.
 
 In: what is asked. Out: a `Study`, whose folder holds everything.
-Not covered: how it is run (`study_sitting`), where (`study_folders`).
+Not covered: how it is run (`sitting`), where (`folders`).
 """
 
 from collections.abc import Iterator
@@ -21,8 +21,8 @@ from fieldmark.studies.plan import Asked, StudyPlan, plan_of_record, plan_study
 from fieldmark.studies.record import StudyFolder, StudyRecord, read_record
 from fieldmark.studies.store import read_trials
 from fieldmark.studies.trials import Trial
-from fieldmark.study_folders import place_of, require_same, require_same_files
-from fieldmark.study_sitting import Sitting, StudyAsking
+from fieldmark.studying.folders import place_of, require_same, require_same_files
+from fieldmark.studying.sitting import Sitting, StudyAsking
 
 NOTHING_ASKED = Asked()
 ENGINES = ("local", "ray")

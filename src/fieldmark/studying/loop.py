@@ -1,7 +1,7 @@
 """The trials of a study run one after another, each kept as it ends, and told of.
 
 In: where trials come from, who computes them, and the store they are kept in. Out: the store, full.
-Not covered: what a trial does (`study_trials`), what is made of them (`studying`).
+Not covered: what a trial does (`trials`), what is made of them (`sitting`).
 """
 
 import time
@@ -17,7 +17,7 @@ from fieldmark.studies.schedule import Source
 from fieldmark.studies.space import text_of
 from fieldmark.studies.store import SqliteTrials
 from fieldmark.studies.trials import SETTLED, EpochPoint, Kind, Trial, TrialEnd
-from fieldmark.study_trials import Bench, run_trial
+from fieldmark.studying.trials import Bench, run_trial
 
 KEEP_EVERY_S = 60.0
 """How often the tables and the page are written while trials run."""

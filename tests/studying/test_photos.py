@@ -13,7 +13,7 @@ from fieldmark.data.split_table import read_splits
 from fieldmark.studies.materials import read_materials
 from fieldmark.studies.plan import Asked, StudyPlan, plan_study
 from fieldmark.studies.record import StudyFolder
-from fieldmark.study_photos import StudyPhotos, needs_of, prepare
+from fieldmark.studying.photos import StudyPhotos, needs_of, prepare
 
 SPLIT = ("split.validation=0.25", "train.precision=float32")
 

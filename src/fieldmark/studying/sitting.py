@@ -2,8 +2,8 @@
 
 In: what is asked, and a folder whose lock is held. Out: the folder, filled; at any moment it can be
 gone on with, and read.
-Not covered: whether there is anything to do (`studying`), the loop of trials (`study_loop`), what
-is written of them (`study_results`).
+Not covered: whether there is anything to do (`study`), the loop of trials (`loop`), what
+is written of them (`results`).
 """
 
 import shutil
@@ -33,13 +33,13 @@ from fieldmark.studies.plan import Asked, StudyPlan
 from fieldmark.studies.record import StudyFolder, StudyRecord, write_record
 from fieldmark.studies.store import SqliteTrials, read_trials
 from fieldmark.studies.trials import SETTLED
-from fieldmark.study_estimate import example_trials, expected_words, seconds_expected
-from fieldmark.study_folders import resume_command
-from fieldmark.study_loop import run_trials
-from fieldmark.study_photos import Need, needs_of, prepare
-from fieldmark.study_results import nothing_finished, write_results
-from fieldmark.study_sources import engine_of, source_of, storage_of, verdict_of
-from fieldmark.study_trials import Bench, forget_materials
+from fieldmark.studying.estimate import example_trials, expected_words, seconds_expected
+from fieldmark.studying.folders import resume_command
+from fieldmark.studying.loop import run_trials
+from fieldmark.studying.photos import Need, needs_of, prepare
+from fieldmark.studying.results import nothing_finished, write_results
+from fieldmark.studying.sources import engine_of, source_of, storage_of, verdict_of
+from fieldmark.studying.trials import Bench, forget_materials
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

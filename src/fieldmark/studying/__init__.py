@@ -1,0 +1,1 @@
+"""A study from its call to its page: photos, trials, effects, the best recipe's run."""
