@@ -58,6 +58,7 @@ class Options:
     keras_python: Path | None
     seeds: int
     epochs: int
+    lr: float
     skip_whole: bool
     threads: int | None
     record: bool
@@ -86,6 +87,9 @@ def parse_options(arguments: Sequence[str]) -> Options:
     )
     parser.add_argument("--seeds", type=int, default=3, metavar="N", help="default: 3")
     parser.add_argument("--epochs", type=int, default=5, metavar="N", help="default: 5")
+    parser.add_argument(
+        "--lr", type=float, default=1e-3, metavar="RATE", help="of the few epochs; default: 0.001"
+    )
     parser.add_argument("--skip-whole", action="store_true", help="leave out the 20 epochs")
     add_threads(parser)
     parser.add_argument("--record", action="store_true", help="update benchmarks/README.md")
@@ -113,7 +117,7 @@ def measure(options: Options, *, folder: Path) -> list[tuple[str, ...]]:
         write_arrays(options.photos, options.split_file, out=folder / "arrays.npz")
     for seed in range(options.seeds):
         print(f"Seed {seed} of {options.seeds}", file=sys.stderr)
-        run = train(options, folder=folder, seed=seed, epochs=options.epochs)
+        run = train(options, folder=folder, seed=seed, epochs=options.epochs, lr=options.lr)
         ours.append(of_run(run))
         if options.keras_python:
             theirs.append(of_keras(run_keras(options, folder=folder, seed=seed)))
@@ -125,11 +129,13 @@ def measure(options: Options, *, folder: Path) -> list[tuple[str, ...]]:
     return rows
 
 
-def train(options: Options, *, folder: Path, seed: int, epochs: int) -> FinishedRun:
+def train(
+    options: Options, *, folder: Path, seed: int, epochs: int, lr: float = 1e-3
+) -> FinishedRun:
     """Run the recipe from random weights."""
     into = folder / f"{seed}-{epochs}"
     into.mkdir()
-    settings = {"train.seed": seed, "train.epochs": epochs}
+    settings = {"train.seed": seed, "train.epochs": epochs, "optim.lr": lr}
     command = train_command(
         options.photos,
         into / "run",
@@ -147,6 +153,7 @@ def run_keras(options: Options, *, folder: Path, seed: int) -> dict[str, Any]:
     write_first_weights(num_classes=NUM_CLASSES, seed=seed, out=weights)
     command = [str(options.keras_python), str(PEER), "--arrays", str(folder / "arrays.npz")]
     command += ["--weights", str(weights), "--epochs", str(options.epochs), "--seed", str(seed)]
+    command += ["--lr", str(options.lr)]
     return run_for_json(command, folder=folder)[0]
 
 
@@ -170,7 +177,7 @@ def of_keras(result: Mapping[str, Any]) -> Outcome:
 def row_of(program: str, found: Sequence[Outcome], options: Options) -> tuple[str, ...]:
     """Return a row: the accuracies seed by seed and their mean, and the seconds."""
     return (
-        f"{program}, {options.epochs} epochs",
+        f"{program}, {options.epochs} epochs at {options.lr:g}",
         by_seed([outcome.test_accuracy for outcome in found]),
         by_seed([outcome.train_accuracy for outcome in found]),
         f"{median(outcome.seconds for outcome in found):.1f}",

@@ -40,6 +40,7 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, required=True, help=".npz to start from")
     parser.add_argument("--epochs", type=int, required=True)
     parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--lr", type=float, default=1e-3)
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
 
@@ -47,7 +48,7 @@ def main() -> None:
     arrays = np.load(options.arrays)
     train = arrays["train_images"].astype(np.float32) / 255, arrays["train_labels"]
     test = arrays["test_images"].astype(np.float32) / 255, arrays["test_labels"]
-    model = network(train[0].shape[1:], num_classes=train[1].shape[1])
+    model = network(train[0].shape[1:], num_classes=train[1].shape[1], lr=options.lr)
     set_weights(model, dict(np.load(options.weights)))
     times = EpochTimes()
     history = model.fit(
@@ -68,7 +69,7 @@ def main() -> None:
     options.out.write_text(json.dumps(result), encoding="utf-8")
 
 
-def network(shape: tuple[int, ...], *, num_classes: int) -> keras.Model:
+def network(shape: tuple[int, ...], *, num_classes: int, lr: float) -> keras.Model:
     """Return the study's network, compiled."""
     inputs = keras.Input(shape)
     outputs = keras.layers.RandomFlip("horizontal_and_vertical")(inputs)
@@ -78,7 +79,7 @@ def network(shape: tuple[int, ...], *, num_classes: int) -> keras.Model:
     outputs = keras.layers.Dense(num_classes, activation="softmax", name="head")(outputs)
     model = keras.Model(inputs, outputs)
     model.compile(
-        optimizer=keras.optimizers.Adam(learning_rate=1e-3),
+        optimizer=keras.optimizers.Adam(learning_rate=lr),
         loss="categorical_crossentropy",
         metrics=[
             "accuracy",

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import product
 from typing import Any
 
 import pytest
@@ -163,6 +164,52 @@ def test_the_headline_is_the_largest_effect_that_is_shown() -> None:
     assert headline(nothing, num_seeds=2, is_paired=False) == (
         "Nothing that was varied made a difference that 2 seeds can show."
     )
+
+
+def test_the_headline_of_one_field_without_an_effect_says_that_it_made_none() -> None:
+    effects = of_values("optim.lr", {1e-3: [0.90, 0.92], 1e-4: [0.91, 0.91]})
+    told = headline(effects, num_seeds=2, is_paired=False)
+    assert told.startswith("The learning rate made no difference to accuracy that 2 seeds can show")
+
+
+def half_of_eight(*, num_seeds: int) -> Effects:
+    """Effects of three fields in four of their eight combinations; only two of them do anything,
+    and that together: each main effect is an interaction of the others (resolution III)."""
+    factors = [LR, NAME, Factor(key="train.ema", values=(0.0, 0.99))]
+    trials = []
+    for one, two in product(range(2), repeat=2):
+        places = (one, two, (one + two) % 2)
+        setting = {each.key: each.values[at] for each, at in zip(factors, places, strict=True)}
+        together = 0.05 if one == two else -0.05
+        trials += [
+            trial(setting, 0.8 + together + 0.001 * seed, seed=seed) for seed in range(num_seeds)
+        ]
+    found = effects_of(trials, factors)
+    assert found is not None
+    return found
+
+
+def test_what_fields_may_do_together_is_not_told_of_a_single_one() -> None:
+    effects = half_of_eight(num_seeds=3)
+    ema = effects.main_of("train.ema")
+    assert ema is not None
+    assert ema.p_value is not None
+    assert ema.p_value < 0.05
+    assert ema.aliases == (("optim.lr", "optim.name"),)
+    told = effect_sentence(ema, "val_accuracy", chance="3 seeds")
+    assert told.endswith(
+        ", unless that is how the learning rate and the optimizer act together: these settings "
+        "cannot tell."
+    )
+    assert headline(effects, num_seeds=3, is_paired=False).startswith(
+        "Settings differ, but these cannot tell which field makes the difference"
+    )
+
+
+def test_all_combinations_leave_nothing_to_be_mixed_in() -> None:
+    effects = crossed([[0.80, 0.90], [0.86, 0.91]])
+    assert [main.aliases for main in effects.main] == [(), ()]
+    assert [one.aliases for one in effects.interactions] == [()]
 
 
 def test_what_has_to_be_known_is_noted() -> None:

@@ -28,7 +28,7 @@ from fieldmark.studies.estimates import (
     MainEffect,
     SimpleEffects,
 )
-from fieldmark.studies.least_squares import Fit, Term, build_model, fit
+from fieldmark.studies.least_squares import Fit, Term, aliases, build_model, fit
 from fieldmark.studies.noise import Noise, noise_of
 from fieldmark.studies.outcomes import Outcome, Table, Value, step_of, table_of, value_of
 from fieldmark.studies.quantiles import f_tail, t_quantile, t_tails
@@ -180,7 +180,13 @@ class _Analysis:
             levels=tuple(levels),
             differences=differences,
             p_value=self._p_value(term),
+            aliases=self._aliases(term),
         )
+
+    def _aliases(self, term: Term) -> tuple[tuple[str, ...], ...]:
+        """Return the keys of fields whose interactions are mixed into a term."""
+        mixed = aliases(self.fit.model, self.table.levels_NF)[term]
+        return tuple(tuple(self.table.factors[place].key for place in pair) for pair in mixed)
 
     def _interaction(self, term: Term) -> Interaction:
         first, second = (self.table.factors[place] for place in term)
@@ -202,6 +208,7 @@ class _Analysis:
             p_value=p_value,
             p_adjusted=p_value,
             most=(self._most(term, changed=0), self._most(term, changed=1)),
+            aliases=self._aliases(term),
         )
 
     def _cell(self, term: Term, places: tuple[int, int]) -> NDArray[np.float64]:

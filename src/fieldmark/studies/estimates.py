@@ -59,6 +59,9 @@ class MainEffect:
     """From one value to a later one, by their places among the levels."""
     p_value: float | None
     """The chance of differences as large if the factor did nothing (F test)."""
+    aliases: tuple[tuple[str, ...], ...] = ()
+    """Keys of fields that act together, perhaps, and whose doing this may be as well: the trials
+    cannot tell."""
 
     def difference(self, first: int, second: int) -> Contrast:
         """Return what going from one level to another changes."""
@@ -99,6 +102,8 @@ class Interaction:
     """For the number of interactions."""
     most: tuple[SimpleEffects, SimpleEffects]
     """Where the dependence is plainest: changing the first factor, and changing the second."""
+    aliases: tuple[tuple[str, ...], ...] = ()
+    """As of a main effect: other fields that act together, perhaps."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,6 +23,8 @@ Term = tuple[int, ...]
 RANK_TOLERANCE = 1e-9
 """Relative to the largest singular value. The columns hold -1, 0 and 1, so that columns that depend
 on each other differ from others by many powers of ten."""
+MIN_ALIAS = 0.1
+"""The part of an interaction from which on it counts as mixed into what is estimated."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +135,28 @@ def build_model(
         matrix_NP=matrix_NP,
         num_levels=tuple(num_levels),
     )
+
+
+def aliases(model: Model, levels_NF: NDArray[np.int64]) -> dict[Term, tuple[Term, ...]]:
+    """Return for each term of a model the interactions of two factors that are mixed into it.
+
+    They are those that the model lacks. A coefficient is then expected to be off by a part of
+    theirs, which the alias matrix gives: the pseudo-inverse of the model's columns times those left
+    out (Box and Wilson 1951). A part below `MIN_ALIAS` does not count.
+    """
+    num_levels, inverse_PN = model.num_levels, np.linalg.pinv(model.matrix_NP)
+    coded = [
+        sum_coding(num)[levels_N] for num, levels_N in zip(num_levels, levels_NF.T, strict=True)
+    ]
+    mixed: dict[Term, list[Term]] = {term: [] for term in model.columns}
+    for pair in combinations(range(len(num_levels)), 2):
+        if pair in model.columns:
+            continue
+        parts = np.abs(inverse_PN @ _products([coded[factor] for factor in pair]))
+        for term, columns in model.columns.items():
+            if parts[columns].max() >= MIN_ALIAS:
+                mixed[term].append(pair)
+    return {term: tuple(pairs) for term, pairs in mixed.items()}
 
 
 def fit(model: Model, values_N: NDArray[np.float64]) -> Fit:

@@ -38,6 +38,8 @@ def effect_sentence(
         depends: whether it is shown to depend on another factor, so that this is but an average.
     """
     told = _of_itself(main, outcome, chance=chance)
+    if is_shown(main):
+        told = _hedged(told, main.aliases)
     return f"On average, {_lower(told)}" if depends else told
 
 
@@ -109,7 +111,7 @@ def interaction_sentence(interaction: Interaction, outcome: Outcome) -> str:
     p_value = interaction.p_adjusted
     if p_value is None or p_value >= SIGNIFICANCE:
         return ""
-    return simple_sentence(plainest(interaction), outcome)
+    return _hedged(simple_sentence(plainest(interaction), outcome), interaction.aliases)
 
 
 def plainest(interaction: Interaction) -> SimpleEffects:
@@ -130,19 +132,39 @@ def simple_sentence(most: SimpleEffects, outcome: Outcome) -> str:
 
 
 def headline(effects: Effects, *, num_seeds: int, is_paired: bool) -> str:
-    """Say in a sentence what mattered most, and what made no difference."""
-    shown = [
-        main for main in effects.main if main.p_value is not None and main.p_value < SIGNIFICANCE
-    ]
+    """Say in a sentence what mattered most, or that nothing did or can be told."""
+    shown = list(filter(is_shown, effects.main))
     chance = chance_words(effects, num_seeds=num_seeds, is_paired=is_paired)
     if effects.noise.source == "none":
         return f"Differences were seen; {chance}."
     if not shown:
-        what = "Nothing that was varied" if len(effects.main) != 1 else "What was varied"
-        return f"{what} made a difference that {chance} can show."
-    first = max(shown, key=span)
+        if len(effects.main) == 1:
+            return _no_difference(effects.main[0], effects.outcome, chance=chance)
+        return f"Nothing that was varied made a difference that {chance} can show."
+    clear = [main for main in shown if not main.aliases]
+    if not clear:
+        return (
+            "Settings differ, but these cannot tell which field makes the difference from how "
+            "fields act together. More of the combinations can."
+        )
+    first = max(clear, key=span)
     depends = first.key in depending(effects)
     return effect_sentence(first, effects.outcome, chance=chance, depends=depends)
+
+
+def is_shown(main: MainEffect) -> bool:
+    """Whether a factor made more of a difference than chance would."""
+    return main.p_value is not None and main.p_value < SIGNIFICANCE
+
+
+def _hedged(sentence: str, aliases: Sequence[Sequence[str]]) -> str:
+    """Add to what was found what it may be as well; nothing where that is ruled out."""
+    if not aliases:
+        return sentence
+    others = [" and ".join(map(name_of, keys)) for keys in aliases]
+    acting = others[0] if len(others) == 1 else "other fields"
+    told = f"{sentence.removesuffix('.')}, unless that is how {acting} act together"
+    return f"{told}: these settings cannot tell."
 
 
 def span(main: MainEffect) -> float:
