@@ -78,7 +78,6 @@ def test_the_reference_chooses_nothing_and_watches_the_test_photos() -> None:
     train, optim = recipe.train, recipe.optim
     assert (train.keeps_best, train.patience, train.watch_test) == (False, None, True)
     assert (train.label_smoothing, train.batch_norm, train.batch_size) == (0, "batch", 32)
-    assert train.precision == "float32"
     assert (optim.name, optim.lr, optim.epsilon, optim.weight_decay) == ("adam", 1e-3, 1e-7, 0)
     assert (optim.schedule, optim.warmup_epochs, optim.head_lr_factor) == ("constant", 0, 1)
     assert (recipe.data.size_px, recipe.data.resize) == (50, "squash")
