@@ -169,7 +169,7 @@ def test_the_server_says_what_python_says(
     place = finished_quick.path if served == "run" else request.getfixturevalue("exported")
     assert place is not None
     rows = list(answers_of_server(place, odd_photos))
-    assert [row["error"] is None for row in rows] == [one.error is None for one in by_python]
+    assert [row["error"] for row in rows] == [one.error for one in by_python]
     found = [{one["class"]: one["confidence"] for one in row["top"]} for row in rows]
     require_alike(found, by_python, tolerance=1e-6 if served == "run" else TOLERANCE)
 

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -53,6 +54,8 @@ FLAGS = {
         "--backbone",
         "--weights",
         "--split-file",
+        "--group-by",
+        "--labels",
         "--engine",
         "--address",
         "--storage",
@@ -81,6 +84,7 @@ FLAGS = {
         "--max-loss",
         "--photos",
         "--sign",
+        "--with-thumbnails",
         "--ort",
         "--out",
     ],
@@ -397,6 +401,7 @@ def test_study_hands_what_is_asked_on(call_main: CallMain, monkeypatch: pytest.M
     monkeypatch.setattr("fieldmark.workflow.study", study)
     flags = ["--vary", "optim.lr=1,2", "--vary", "optim.name=adam,sgd", "--seeds", "2"]
     flags += ["--no-final", "--runs", "3", "--out", "o", "--set", "train.epochs=4"]
+    flags += ["--group-by", "dog_[0-9]+", "--labels", "labels.csv"]
     assert call_main("study", "photos", *flags).code == 130
     given = {key: value for key, value in asked.items() if value is not None}
     del given["progress"]
@@ -410,7 +415,9 @@ def test_study_hands_what_is_asked_on(call_main: CallMain, monkeypatch: pytest.M
         "out": Path("o"),
         "resume": False,
         "overrides": ["train.epochs=4"],
-        "command": " ".join(["fieldmark", "study", "photos", *flags]),
+        "group_by": "dog_[0-9]+",
+        "labels": Path("labels.csv"),
+        "command": shlex.join(["fieldmark", "study", "photos", *flags]),
     }
 
 

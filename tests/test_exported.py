@@ -16,7 +16,9 @@ from PIL import Image
 
 import fieldmark
 from fieldmark.base.errors import BundleError, DataError
+from fieldmark.data.preprocess import Preprocess
 from fieldmark.exported import load_exported
+from fieldmark.serving.answering import open_answerer
 
 BLOCKED = ("torch", "torchvision", "timm", "onnx", "safetensors", "sklearn", "huggingface_hub")
 
@@ -120,6 +122,97 @@ def test_metadata_that_make_no_sense_are_refused(metadata: str, told: str, tmp_p
     model = plain_model()
     helper.set_model_props(model, {"fieldmark": metadata})
     assert told in refusal(model.SerializeToString(), tmp_path / "other.onnx")
+
+
+def with_classes(model: Path, names: list[str]) -> bytes:
+    """Return an exported file with other names of classes."""
+    changed = onnx.load(model)
+    (described,) = [one for one in changed.metadata_props if one.key == "fieldmark"]
+    content = json.loads(described.value)
+    content["classes"] = names
+    described.value = json.dumps(content)
+    return bytes(changed.SerializeToString())
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        (["cherry", "leaf"], "names 2 classes, and its output 'probabilities' has the shape"),
+        (["cherry", "leaf", "sky", "sea"], "names 4 classes, and its output 'probabilities'"),
+        (["cherry"], "names 1 class, and its output"),
+        ([], "names no class, or one of them twice"),
+        (["cherry", "leaf", "leaf"], "names no class, or one of them twice"),
+    ],
+)
+def test_names_that_are_not_as_many_as_the_numbers_are_refused(
+    names: list[str], told: str, model: Path, tmp_path: Path, call_main: Callable[..., Any]
+) -> None:
+    path = tmp_path / "other.onnx"
+    assert told in refusal(with_classes(model, names), path)
+    outcome = call_main("predict", path, tmp_path)
+    assert outcome.code == 2
+    assert told in outcome.err
+    with pytest.raises(BundleError, match="It was altered"):
+        open_answerer(path)
+
+
+def described_model(probabilities: list[int | str], *, rows: list[int]) -> bytes:
+    """Return a graph that claims one shape for its outputs and gives another."""
+    form = {
+        "schema_version": 1,
+        "classes": ["a", "b", "c"],
+        "preprocess": Preprocess(size_px=8).to_json(),
+        "decision": {},
+        "backbone": "none",
+        "precision": "fp32",
+        "takes": "fixed",
+        "data_digest": "",
+        "weights_sha256": "",
+        "parity": {},
+    }
+    told = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, probabilities)
+        for name in ("probabilities", "logits")
+    ]
+    shape = helper.make_tensor("shape", TensorProto.INT64, [len(rows)], rows)
+    graph = helper.make_graph(
+        [
+            helper.make_node("Cast", ["pixels"], ["numbers"], to=TensorProto.FLOAT),
+            helper.make_node("ReduceMax", ["numbers"], ["most"], keepdims=0),
+            # A shape that only running the graph tells: it is worked out from the pixels.
+            helper.make_node("Cast", ["most"], ["whole"], to=TensorProto.INT64),
+            helper.make_node("Sub", ["whole", "whole"], ["zero"]),
+            helper.make_node("Add", ["shape", "zero"], ["later"]),
+            helper.make_node("Expand", ["most", "later"], ["probabilities"]),
+            helper.make_node("Identity", ["probabilities"], ["logits"]),
+        ],
+        "g",
+        [helper.make_tensor_value_info("pixels", TensorProto.UINT8, ["N", 8, 8, 3])],
+        told,
+        initializer=[shape],
+    )
+    opsets = [helper.make_opsetid("", 20)]
+    made = helper.make_model(graph, opset_imports=opsets, ir_version=10)
+    helper.set_model_props(made, {"fieldmark": json.dumps(form)})
+    return bytes(made.SerializeToString())
+
+
+def test_outputs_that_are_not_settled_or_missing_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "other.onnx"
+    assert "has the shape ['N', 'C']" in refusal(described_model(["N", "C"], rows=[1, 3]), path)
+    model = plain_model()
+    (described,) = onnx.load_from_string(described_model(["N", 3], rows=[1, 3])).metadata_props
+    helper.set_model_props(model, {"fieldmark": described.value})
+    assert "its output 'probabilities' is missing" in refusal(model.SerializeToString(), path)
+
+
+def test_outputs_other_than_the_graph_claims_are_refused_when_they_come(tmp_path: Path) -> None:
+    path, pixels = tmp_path / "other.onnx", np.zeros((1, 8, 8, 3), dtype=np.uint8)
+    path.write_bytes(described_model(["N", 3], rows=[1, 3]))
+    assert load_exported(path).of_pixels(pixels).probabilities_NC.shape == (1, 3)
+    path.write_bytes(described_model(["N", 3], rows=[1, 2]))
+    with pytest.raises(BundleError, match=r"names 3 classes, and its output .* shape \[1, 2\]"):
+        load_exported(path).of_pixels(pixels)
 
 
 def test_what_a_newer_rule_adds_may_be_missing(model: Path, tmp_path: Path) -> None:

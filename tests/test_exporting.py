@@ -15,7 +15,7 @@ import fieldmark
 from fieldmark import onnx_writing
 from fieldmark.base.errors import BundleError, DataError, ExportError, RecipeError, RunError
 from fieldmark.evaluation.intervals import Estimate
-from fieldmark.evaluation.parity import TOLERANCE, Parity
+from fieldmark.evaluation.parity import APART, TOLERANCE, Parity
 from fieldmark.exported import load_exported
 
 CallMain = Callable[..., Any]
@@ -40,6 +40,11 @@ def test_a_run_becomes_a_file_that_names_its_test_photos_alike(
     assert parity["num_agreeing"] == parity["num_photos"] == record_of_test(run)
     assert parity["max_difference"] <= TOLERANCE
     assert parity["accuracy_lost"]["value"] == 0
+    assert parity["to_run"]["precision"] == "float32"
+    assert parity["to_run"]["num_agreeing"] == parity["num_photos"]
+    assert parity["to_run"]["max_difference"] <= TOLERANCE
+    assert parity["to_run"]["num_apart"] == 0
+    assert "The run     predicts in float32: " in outcome.out
     assert f"{parity['num_photos']:,} of {parity['num_photos']:,} test photos" in outcome.out
     assert str(run / "model.onnx") in outcome.out
     exported = load_exported(run / "model.onnx")
@@ -57,6 +62,43 @@ def test_a_run_becomes_a_file_that_names_its_test_photos_alike(
         assert dict(one.ranking) == pytest.approx(dict(other.ranking), abs=1e-5)
         assert one.is_unfamiliar == other.is_unfamiliar
     assert exported.predict(files[:1])[0] == predictions[0]
+
+
+def test_how_far_a_file_is_from_a_run_in_bfloat16_is_measured_and_told(
+    photos: Path, weights: Path, tmp_path: Path, call_main: CallMain
+) -> None:
+    run = tmp_path / "run"
+    fieldmark.train(photos, weights=str(weights), overrides=["model.precision=bfloat16"], out=run)
+    outcome = call_main("export", run)
+    assert outcome.code == 0, outcome.err
+    parity = json.loads((run / "model.parity.json").read_text("utf-8"))["parity"]
+    said = parity["to_run"]
+    assert said["precision"] == "bfloat16"
+    assert f"The run     predicts in bfloat16: {said['num_agreeing']}" in outcome.out
+    # To the run in float32 it is closer than to what `predict RUN` says, and that is the measure.
+    assert 10 * parity["max_difference"] < said["max_difference"]
+    paths = fieldmark.load(run).predictions.of_split("test").paths
+    by_run, by_file = (
+        fieldmark.predict(one, [photos / path for path in paths], top_k=9)[0]
+        for one in (run, run / "model.onnx")
+    )
+    gaps = [
+        max(abs(share - dict(other.ranking)[name]) for name, share in one.ranking)
+        for one, other in zip(by_run, by_file, strict=True)
+    ]
+    assert max(gaps) == pytest.approx(said["max_difference"], rel=1e-3)
+    assert sum(gap > APART for gap in gaps) == said["num_apart"]
+
+
+def test_a_run_that_lacks_its_predictions_is_exported_without_that_measure(
+    run: Path, tmp_path: Path
+) -> None:
+    bare = tmp_path / "run"
+    shutil.copytree(run, bare, ignore=shutil.ignore_patterns("predictions.csv", "*.onnx"))
+    export = fieldmark.export(bare)
+    assert export.parity is not None
+    assert export.parity.is_exact
+    assert export.parity.to_run is None
 
 
 def record_of_test(run: Path) -> int:
@@ -178,6 +220,7 @@ def test_changed_and_missing_photos_are_refused_by_name(
         ({"out": "a.txt"}, "must end in .onnx"),
         ({"to": "bundle", "out": "a.zip"}, "must end in .fieldmark"),
         ({"sign": "key.pem", "out": "a.onnx"}, "--sign is for bundles"),
+        ({"with_thumbnails": True}, "--with-thumbnails is for bundles, and --to is 'onnx'"),
     ],
 )
 def test_what_cannot_be_is_refused_before_anything_is_done(

@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 from PIL import Image
 
 import fieldmark
-from fieldmark import exporting, web_runtime
+from fieldmark import exporting, onnx_writing, site_writing, web_runtime
 from fieldmark.base.cache import cache_folder
 from fieldmark.base.errors import ExportError, RecipeError
 from fieldmark.base.progress import SilentProgress
@@ -25,6 +26,7 @@ RUNTIME_VARIABLE = "FIELDMARK_TEST_ORT"
 CACHED = cache_folder() / "web" / f"{web_runtime.PACKAGE}-{web_runtime.VERSION}"
 """As it is before the tests turn to a cache of their own."""
 TOLERANCE = 1e-3
+PAGE = Path(fieldmark.__file__).parent / "serving/page"
 EXIF_ORIENTATION = 274
 
 
@@ -135,6 +137,55 @@ def test_a_site_holds_licences_and_says_what_its_model_is(site: Path) -> None:
     assert known["classes"] == ["cherry", "leaf", "sky"]
     assert "parity" not in known, "it names photos"
     assert not list(site.parent.glob(".fieldmark-*"))
+
+
+@pytest.fixture
+def pretended_runtime(monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
+    """Stand-ins for ONNX Runtime's files, so that a site is written on any machine."""
+    files = {name: f"// {name}".encode() for name in web_runtime.FILES}
+    monkeypatch.setattr(web_runtime, "runtime_files", lambda *_, **__: files)
+    return files
+
+
+def test_a_site_has_the_page_what_asks_the_browser_the_runtime_and_the_model(
+    finished_quick: Any, tmp_path: Path, pretended_runtime: dict[str, bytes]
+) -> None:
+    place = tmp_path / "site"
+    export = exporting.export(finished_quick, to="web", out=place)
+    found = {file.name: file.read_bytes() for file in place.iterdir()}
+    assert export.num_bytes == sum(map(len, found.values()))
+    for file in [*PAGE.iterdir(), *(PAGE / "browser").iterdir()]:
+        if file.is_file() and file != PAGE / "asker.js":
+            assert found[file.name] == file.read_bytes()
+    assert found["asker.js"] == (PAGE / "browser/asker.js").read_bytes()
+    assert pretended_runtime.items() <= found.items()
+    assert {"onnxruntime-licence.txt", "onnxruntime-notices.txt"} <= found.keys()
+    known = json.loads(found["model.json"])
+    assert known["preprocess"]["orientation"] == "exif"
+    assert fieldmark.load_exported(place / "model.onnx").form.takes == "any"
+
+
+def test_a_missing_file_of_the_page_is_named_before_anything_is_compared(
+    finished_quick: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(onnx_writing, "prepare", lambda *_, **__: pytest.fail("it went on"))
+    monkeypatch.setattr(site_writing, "IN_BROWSER", "nowhere")
+    with pytest.raises(ExportError, match=r"page/nowhere, .*No such file.*Install Fieldmark"):
+        exporting.export(finished_quick, to="web", out=tmp_path / "site")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_cannot_be_made_is_told_with_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(place: Path, *_: object) -> None:
+        raise OSError(28, "No space left on device", str(place))
+
+    monkeypatch.setattr(site_writing, "write_bytes", full)
+    prepared: Any = SimpleNamespace(form=SimpleNamespace(to_json=dict))
+    with pytest.raises(ExportError, match=r"No space left on device \(app.js\). Choose another"):
+        site_writing.write_site(tmp_path / "site", prepared, name="a", files={"app.js": b""})
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_folder_with_something_in_it_is_refused(finished_quick: Any, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fieldmark.base.chunks import in_chunks
+from fieldmark.base.counting import counted
 from fieldmark.base.errors import BundleError, ExportError
 from fieldmark.base.executor import ThreadExecutor
 from fieldmark.data.images import UnreadableImage
@@ -88,13 +89,12 @@ class ExportedModel:
                 f"{path} was not written by Fieldmark: how to read photos for it is not known. "
                 "Write one with: fieldmark export RUN --to onnx"
             )
-        self._outputs = [output.name for output in self._session.get_outputs()]
         self.form = ExportedForm.from_json(metadata[METADATA_KEY], where=str(path))
-        if not {PROBABILITIES, LOGITS} <= set(self._outputs):
-            raise BundleError(
-                f"{path} does not give what its description says: outputs {PROBABILITIES} and "
-                f"{LOGITS}. It was altered; take a fresh copy of it."
-            )
+        shapes = {output.name: list(output.shape) for output in self._session.get_outputs()}
+        self._outputs = list(shapes)
+        self._check_classes()
+        for output in (PROBABILITIES, LOGITS):
+            self._check_width(output, shapes.get(output))
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -140,6 +140,33 @@ class ExportedModel:
         for chunk in in_chunks(files, CHUNK):
             yield from executor.map(answered, chunk)
 
+    def _check_classes(self) -> None:
+        names = self.form.classes
+        if not names or len(set(names)) < len(names):
+            raise BundleError(
+                f"{self.path} names no class, or one of them twice. It was altered; take a fresh "
+                "copy of it."
+            )
+
+    def _check_width(self, output: str, shape: Sequence[object] | None) -> None:
+        """Refuse an output that has not one number for each class: they would be misnamed.
+
+        Args:
+            output: its name.
+            shape: as the graph says or as it came out; None where it is missing.
+
+        Raises:
+            BundleError: so it is.
+        """
+        num = len(self.form.classes)
+        if shape is None or len(shape) != 2 or shape[1] != num:
+            found = "is missing" if shape is None else f"has the shape {list(shape)}"
+            raise BundleError(
+                f"{self.path} does not give what its description says: it names "
+                f"{counted(num, 'class', 'classes')}, and its output '{output}' {found}. It was "
+                "altered; take a fresh copy of it."
+            )
+
     def _answered(self, file: Path, *, top_k: int) -> Prediction:
         try:
             decoded = self.form.preprocess.decode(read_photo(file))
@@ -163,6 +190,8 @@ class ExportedModel:
             name: np.asarray(result, dtype=np.float64)
             for name, result in zip(self._outputs, results, strict=True)
         }
+        for output in (PROBABILITIES, LOGITS):  # a graph may claim one shape and give another
+            self._check_width(output, found[output].shape)
         return Outputs(
             probabilities_NC=found[PROBABILITIES],
             logits_NC=found[LOGITS],

@@ -8,7 +8,7 @@ what a site consists of (`site_writing`).
 
 import importlib.util
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,6 +50,8 @@ class Export:
     """None for a bundle, which is the run's own."""
     record: Path | None = None
     """The file with the parity as JSON; none for a site."""
+    thumbnails: str = ""
+    """What of the training photos travels with a bundle; empty where nothing does."""
 
 
 def export(
@@ -61,6 +63,7 @@ def export(
     photos: str | Path | None = None,
     max_loss: float = MAX_LOSS,
     sign: str | Path | None = None,
+    with_thumbnails: bool = False,
     ort: str | Path | None = None,
     out: str | Path | None = None,
     progress: Progress | None = None,
@@ -77,6 +80,8 @@ def export(
         photos: where the run's photos are now; None is where `run.json` says.
         max_loss: how much accuracy "int8" may cost on the test photos, 0 to 1.
         sign: a private key on an elliptic curve (PEM) to sign the bundle with.
+        with_thumbnails: put thumbnails of training photos into the bundle, at most 4,000, as many
+            of each class as can be. Whoever has it can then look at them, and a server shows them.
         ort: a folder with ONNX Runtime's files for browsers; None takes those of the cache, or
             downloads them.
         out: the file or folder, which must be new; None is `model.onnx`, `model-int8.onnx`,
@@ -92,25 +97,27 @@ def export(
     """
     progress = progress or SilentProgress()
     _check(to=to, precision=precision, takes=takes, max_loss=max_loss)
+    _check_for_bundles(to=to, sign=sign is not None, with_thumbnails=with_thumbnails)
     loaded = run if isinstance(run, Run) else load(run)
     place = _place(loaded, out=out, to=to, precision=precision)
     if to == "bundle":
-        return _bundle(loaded, place, sign=Path(sign) if sign else None)
-    if sign:
-        raise RecipeError("--sign is for bundles: fieldmark export RUN --to bundle --sign KEY.")
+        key = Path(sign) if sign else None
+        if with_thumbnails:
+            return _with_thumbnails(loaded, place, photos=photos, sign=key, progress=progress)
+        return _bundle(loaded.bundle, place, sign=key)
     _require_installed()
     from fieldmark import onnx_writing
 
-    runtime = _runtime(ort, progress=progress) if to == "web" else None
+    site = _site_files(ort, progress=progress) if to == "web" else None
     known = _photos(loaded, photos=photos, place=place, precision=precision, progress=progress)
     written = onnx_writing.prepare(
         loaded, known, precision=precision, takes=takes, progress=progress
     )
     _require_parity(written.parity, precision=precision, max_loss=max_loss)
-    if runtime is None:
+    if site is None:
         record, num_bytes = written.write(place), place.stat().st_size
     else:
-        record, num_bytes = None, _site(loaded, written, place, runtime=runtime)
+        record, num_bytes = None, _site(loaded, written, place, files=site)
     return Export(
         path=place,
         kind=to,
@@ -135,6 +142,15 @@ def _check(*, to: str, precision: str, takes: str, max_loss: float) -> None:
         raise RecipeError("--input fixed is not for sites: their model takes photos of any size.")
     if not 0 <= max_loss <= 1:
         raise RecipeError(f"--max-loss is {max_loss:g}; allowed: 0 to 1, such as 0.01 for 1 %.")
+
+
+def _check_for_bundles(*, to: str, sign: bool, with_thumbnails: bool) -> None:
+    for flag, is_asked in (("--sign KEY", sign), ("--with-thumbnails", with_thumbnails)):
+        if is_asked and to != "bundle":
+            raise RecipeError(
+                f"{flag.split()[0]} is for bundles, and --to is '{to}': fieldmark export RUN "
+                f"--to bundle {flag}."
+            )
 
 
 def _place(run: Run, *, out: str | Path | None, to: str, precision: str) -> Path:
@@ -203,26 +219,51 @@ def _require_parity(parity: Parity, *, precision: str, max_loss: float) -> None:
         )
 
 
-def _runtime(ort: str | Path | None, *, progress: Progress) -> Mapping[str, bytes]:
+def _site_files(ort: str | Path | None, *, progress: Progress) -> Mapping[str, bytes]:
+    """Return what a site consists of besides its model: whatever is missing shows at once."""
+    from fieldmark.site_writing import page_of_site
     from fieldmark.web_runtime import runtime_files
 
-    return runtime_files(Path(ort) if ort is not None else None, progress=progress)
+    page = page_of_site()
+    return {**page, **runtime_files(Path(ort) if ort is not None else None, progress=progress)}
 
 
-def _site(run: Run, written: "Prepared", place: Path, *, runtime: Mapping[str, bytes]) -> int:
+def _site(run: Run, written: "Prepared", place: Path, *, files: Mapping[str, bytes]) -> int:
     """Write the site and return its bytes."""
     from fieldmark.site_writing import size_of, write_site
 
     name = run.path.resolve().name if run.path else run.bundle.resolve().stem
-    write_site(place, written, name=name, runtime=runtime)
+    write_site(place, written, name=name, files=files)
     return size_of(place)
 
 
-def _bundle(run: Run, place: Path, *, sign: Path | None) -> Export:
+def _with_thumbnails(
+    run: Run,
+    place: Path,
+    *,
+    photos: str | Path | None,
+    sign: Path | None,
+    progress: Progress,
+) -> Export:
+    from fieldmark.photo_packing import bundle_with_photos
+
+    if run.path is None:
+        raise ExportError(
+            f"{run.bundle} is a bundle without its run, and thumbnails are made of the run's "
+            "photos. Give the run folder, or export without --with-thumbnails."
+        )
+    root = photos_of(run.path, root=Path(photos).expanduser() if photos is not None else None).root
+    require_outside(place, photos=root)
+    with bundle_with_photos(run, root=root, progress=progress) as packed:
+        written = _bundle(packed.folder, place, sign=sign)
+        return replace(written, thumbnails=packed.told)
+
+
+def _bundle(bundle: Path, place: Path, *, sign: Path | None) -> Export:
     if sign is None:
-        zip_bundle(run.bundle, place)
+        zip_bundle(bundle, place)
     else:
         from fieldmark.models.signing import zip_signed
 
-        zip_signed(run.bundle, place, private_key=sign)
+        zip_signed(bundle, place, private_key=sign)
     return Export(path=place, kind="bundle", num_bytes=place.stat().st_size)

@@ -22,6 +22,7 @@ from fieldmark.base.run_folder import RunFolder
 from fieldmark.data.catalog import CatalogRow, read_catalog
 from fieldmark.data.images import decode
 from fieldmark.data.placement import Box, placement
+from fieldmark.data.preprocess import Preprocess
 from fieldmark.data.splits import read_splits
 from fieldmark.models.attention import border_share, heat_over, likeness
 from fieldmark.models.classifier import Classifier
@@ -111,7 +112,7 @@ class Looker:
         asked = list(dict.fromkeys([named, true or named]))
         indices = [classes.index(name) for name in asked]
         maps_KHW = self.explainer.maps(pixels_SSC, classes=indices)
-        shown, box = self._shown(content)
+        shown, box = seen_part(content, preprocess)
         shares = dict(prediction.ranking)
         sha256 = hashlib.sha256(content).hexdigest()
         photo = ExplainedPhoto(
@@ -135,21 +136,11 @@ class Looker:
         return Looked(
             photo=photo,
             shown=shown,
-            overlays=tuple(_overlay(shown, map_HW, box) for map_HW in maps_KHW),
+            overlays=tuple(under_evidence(shown, map_HW, box) for map_HW in maps_KHW),
             map_HW=maps_KHW[0],
             box=box,
             pixels_SSC=pixels_SSC,
         )
-
-    def _shown(self, content: bytes) -> tuple[Image.Image, Box]:
-        """Return the part of the photo that the network sees, and where in its input that lies."""
-        preprocess = self.classifier.preprocess
-        whole = decode(content, turn_upright=self.turns_upright, reduce_to_px=SHOWN_PX).image
-        where = placement(preprocess, width=whole.width, height=whole.height)
-        left, top, right, bottom = where.of_photo.of(whole.width, whole.height)
-        shown = whole.crop((round(left), round(top), round(right), round(bottom)))
-        shown.thumbnail((SHOWN_PX, SHOWN_PX))
-        return shown, where.in_square
 
     def _neighbours(self, pixels_SSC: NDArray[np.uint8], *, sha256: str) -> tuple[Neighbour, ...]:
         if self.training is None:
@@ -199,6 +190,31 @@ def prepare(run: Run, *, true_class: str | None, progress: Progress) -> Looker:
     )
 
 
+def seen_part(content: bytes, preprocess: Preprocess) -> tuple[Image.Image, Box]:
+    """Return the part of a photo that the network sees, and where in its input that lies.
+
+    Args:
+        content: all bytes of the photo's file.
+        preprocess: of the classifier.
+
+    Raises:
+        UnreadableImage: it is no complete picture in a format that is read.
+    """
+    turns_upright = preprocess.orientation == "exif"
+    whole = decode(content, turn_upright=turns_upright, reduce_to_px=SHOWN_PX).image
+    where = placement(preprocess, width=whole.width, height=whole.height)
+    left, top, right, bottom = where.of_photo.of(whole.width, whole.height)
+    shown = whole.crop((round(left), round(top), round(right), round(bottom)))
+    shown.thumbnail((SHOWN_PX, SHOWN_PX))
+    return shown, where.in_square
+
+
+def under_evidence(shown: Image.Image, map_HW: NDArray[np.float32], box: Box) -> Image.Image:
+    """Return what `seen_part` gave under the evidence of a map over the network's input."""
+    heat_HW = heat_over(map_HW, box, width=shown.width, height=shown.height)
+    return overlay(np.asarray(shown), heat_HW)
+
+
 def compare_with_random(
     looker: Looker, looked: Sequence[Looked], *, progress: Progress
 ) -> Sanity | None:
@@ -242,8 +258,3 @@ def _read(path: Path) -> bytes:
             f"{path} could be read a moment ago, and no longer: {error.strerror}. Leave it where "
             "it is while Fieldmark works, and start again."
         ) from error
-
-
-def _overlay(shown: Image.Image, map_HW: NDArray[np.float32], box: Box) -> Image.Image:
-    heat_HW = heat_over(map_HW, box, width=shown.width, height=shown.height)
-    return overlay(np.asarray(shown), heat_HW)

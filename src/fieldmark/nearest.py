@@ -1,9 +1,9 @@
 """The training photos nearest to a photo: what its answer rests on, to be looked at.
 
 In: a finished run and features of photos. Out: `TrainingPhotos`, and the nearest of them.
-Nearness is the cosine between the features that the run's own backbone gives. Features of a frozen
-backbone were computed by the run; those of a trained one are computed once for each bundle. Both
-are kept in the user's cache, photo by photo.
+Nearness is that of `models.nearness`, by features that the run's own backbone gives. Those of a
+frozen backbone were computed by the run; those of a trained one are computed once for each bundle.
+Both are kept in the user's cache, photo by photo.
 
 Shapes: N photos, F features.
 """
@@ -29,7 +29,9 @@ from fieldmark.data.splits import TRAIN, read_splits
 from fieldmark.models.bundle import WEIGHTS
 from fieldmark.models.classifier import Classifier
 from fieldmark.models.features import FeatureCache, features_key
+from fieldmark.models.golden import choose_golden
 from fieldmark.models.inference import Predictor
+from fieldmark.models.nearness import nearest, units
 from fieldmark.run import Run
 from fieldmark.training.config import FROZEN
 
@@ -38,8 +40,6 @@ MAX_COMPUTED = 10_000
 comes on top."""
 CHUNK_BYTES = 1 << 27
 """Pixels that lie in memory at a time."""
-TINY = float(np.finfo(np.float32).tiny)
-"""What features of length 0 are divided by."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,9 +56,8 @@ class TrainingPhotos:
         self, features_F: NDArray[np.float32], *, most: int
     ) -> list[tuple[CatalogRow, float]]:
         """Return the rows nearest to a photo's features and the cosines, the nearest first."""
-        cosines_N = self.units_NF @ _units(features_F[None])[0]
-        order = np.argsort(-cosines_N, kind="stable")[:most]
-        return [(self.rows[index], float(np.clip(cosines_N[index], -1, 1))) for index in order]
+        found = nearest(self.units_NF, features_F, most=most)
+        return [(self.rows[index], cosine) for index, cosine in found]
 
 
 def training_photos(
@@ -68,6 +67,8 @@ def training_photos(
     predictor: Predictor,
     device: torch.device,
     progress: Progress,
+    root: Path | None = None,
+    most: int | None = None,
 ) -> TrainingPhotos | None:
     """Return the training photos of a run with their features; None where there are none at hand.
 
@@ -79,6 +80,8 @@ def training_photos(
         predictor: of the classifier.
         device: on which it predicts.
         progress: told of each photo, and why there are none.
+        root: where the run's photos are now; None is where `run.json` says.
+        most: how many to look at, drawn at random, as many of each class as can be; None: all.
 
     Raises:
         RunError: a file of the run is missing or malformed.
@@ -87,10 +90,12 @@ def training_photos(
         progress.note("This is a bundle without its run, so no training photos are shown.")
         return None
     folder = RunFolder(run.path)
-    root = Path(str(run.record.get("photos")))
+    root = root or Path(str(run.record.get("photos")))
     catalog = read_catalog(folder.catalog_csv, root=root)
     wanted = set(read_splits(folder.splits_csv).paths(TRAIN))
     rows = [row for row in catalog.usable if row.path in wanted]
+    if most is not None:
+        rows = _drawn(rows, classifier.classes, most=most)
     cache = FeatureCache(_key(run, classifier, device=device))
     unknown = sorted((row for row in rows if row.sha256 not in cache), key=lambda row: row.sha256)
     num_kept = len(rows) - len(unknown)
@@ -107,8 +112,17 @@ def training_photos(
     sha256s = [row.sha256 for row in rows]
     cached = cache.features(predictor, blank, sha256s=sha256s, on_batch=lambda _: None)
     return TrainingPhotos(
-        rows=tuple(rows), units_NF=_units(cached.features_NF), num_in_all=len(wanted)
+        rows=tuple(rows), units_NF=units(cached.features_NF), num_in_all=len(wanted)
     )
+
+
+def _drawn(rows: Sequence[CatalogRow], classes: Sequence[str], *, most: int) -> list[CatalogRow]:
+    """Return some rows of the classes, as many of each as can be, in the order that they had."""
+    index = {name: number for number, name in enumerate(classes)}
+    known = [row for row in rows if row.label in index]
+    mixed = np.random.default_rng(0).permutation(len(known))
+    chosen = choose_golden([index[known[place].label] for place in mixed], most)
+    return [known[place] for place in sorted(mixed[chosen])]
 
 
 def _key(run: Run, classifier: Classifier, *, device: torch.device) -> str:
@@ -141,9 +155,3 @@ def _chunks(
         good = [(row.sha256, pixels) for row, pixels in read_M if pixels is not None]
         if good:
             yield np.stack([pixels for _, pixels in good]), [sha256 for sha256, _ in good]
-
-
-def _units(features_NF: NDArray[np.float32]) -> NDArray[np.float32]:
-    lengths_N1 = np.maximum(np.linalg.norm(features_NF, axis=1, keepdims=True), TINY)
-    units_NF: NDArray[np.float32] = (features_NF / lengths_N1).astype(np.float32)
-    return units_NF

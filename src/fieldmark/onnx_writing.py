@@ -21,9 +21,10 @@ from fieldmark.base.errors import ExportError
 from fieldmark.base.executor import ThreadExecutor
 from fieldmark.base.files import write_bytes, write_json
 from fieldmark.base.progress import Progress
+from fieldmark.base.run_folder import RunFolder
 from fieldmark.evaluation.document import to_plain
 from fieldmark.evaluation.metrics import softmax
-from fieldmark.evaluation.parity import Parity, agreement, measure_parity
+from fieldmark.evaluation.parity import Parity, agreement, distance_to_run, measure_parity
 from fieldmark.evaluation.predictions import Predictions
 from fieldmark.evaluation.unfamiliar import UnfamiliarRule
 from fieldmark.exported import CHUNK, ExportedModel, Outputs, joined
@@ -78,10 +79,12 @@ def prepare(
     Raises:
         ExportError: the network cannot be exported.
         DataError: a photo is missing or has changed.
+        EvaluationError: the predictions that the run saved are malformed.
     """
     # The file computes in float32, whatever was fastest on the machine of the run.
     classifier = run.classifier
-    plain = replace(classifier.architecture, precision="float32")
+    architecture, saved = classifier.architecture, _saved(run)
+    plain = replace(architecture, precision="float32")
     classifier = replace(classifier, architecture=plain)
     model = _graph(classifier, photos, precision=precision, takes=takes, progress=progress)
     files = read_files(run.bundle)
@@ -101,7 +104,14 @@ def prepare(
     if photos is None:
         parity = _on_golden(classifier, exported, run.bundle)
     else:
-        parity = _on_test_photos(classifier, exported, photos, progress=progress)
+        parity = _on_test_photos(
+            classifier,
+            exported,
+            photos,
+            saved=saved,
+            runs_in=architecture.precision,
+            progress=progress,
+        )
     form = replace(form, parity=to_plain(parity))
     describe(model, form)
     return Prepared(model=model, form=form, parity=parity)
@@ -157,8 +167,21 @@ def _on_golden(classifier: Classifier, exported: ExportedModel, bundle: Path) ->
     return agreement(expected_GC, found_GC, paths=names)
 
 
+def _saved(run: Run) -> Predictions | None:
+    """Return what the run predicted as it was trained, in its own precision."""
+    if run.path is None or not RunFolder(run.path).predictions_csv.is_file():
+        return None
+    return run.predictions
+
+
 def _on_test_photos(
-    classifier: Classifier, exported: ExportedModel, photos: RunPhotos, *, progress: Progress
+    classifier: Classifier,
+    exported: ExportedModel,
+    photos: RunPhotos,
+    *,
+    saved: Predictions | None,
+    runs_in: str,
+    progress: Progress,
 ) -> Parity:
     """Take each test photo from its file to its probabilities, once by torch and once by ONNX."""
     paths = photos.splits["test"]
@@ -172,17 +195,18 @@ def _on_test_photos(
         found += ThreadExecutor().map(exported.of_images, [image[None] for image in images])
         progress.advance(len(images))
     ours, theirs = joined(expected), joined(found)
+    found_NC, told = theirs.probabilities_NC, _as_predictions(classifier, photos, theirs)
     parity = measure_parity(
-        _as_predictions(classifier, photos, ours),
-        _as_predictions(classifier, photos, theirs),
-        theirs.probabilities_NC,
-        groups=photos.groups,
+        _as_predictions(classifier, photos, ours), told, found_NC, groups=photos.groups
     )
     rule = classifier.decision.unfamiliar
     parity = replace(
         parity,
         num_unfamiliar=_num_unfamiliar(rule, ours),
         num_unfamiliar_exported=_num_unfamiliar(rule, theirs),
+        to_run=(
+            distance_to_run(saved, told, found_NC, precision=runs_in) if saved is not None else None
+        ),
     )
     progress.finish(f"{parity.num_agreeing:,} of {counted(len(paths), 'photo')} named the same")
     return parity

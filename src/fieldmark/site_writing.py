@@ -18,7 +18,7 @@ from fieldmark.base.files import TEMPORARY, write_bytes, write_json
 from fieldmark.onnx_writing import Prepared
 
 PAGE, IN_BROWSER = "page", "browser"
-"""Folders of `serve`: the page, and within it what takes the place of a server."""
+"""Folders of `fieldmark.serving`: the page, and within it what takes the place of a server."""
 MODEL, DESCRIPTION = "model.onnx", "model.json"
 RUNTIME = "onnxruntime"
 """The installed package, whose licence is that of its files for browsers, too."""
@@ -29,34 +29,50 @@ LICENCES = {
 """Of that package, and what they are called on the site."""
 
 
-def write_site(place: Path, prepared: Prepared, *, name: str, runtime: Mapping[str, bytes]) -> None:
+def page_of_site() -> Mapping[str, bytes]:
+    """Return the content of the page's files and of licences, by name, as they are installed.
+
+    Raises:
+        ExportError: one of them is missing.
+    """
+    page = resources.files("fieldmark.serving").joinpath(PAGE)
+    found: dict[str, bytes] = {}
+    try:
+        # What is in `browser` comes last, since it takes the place of what asks a server.
+        for source in (page, page.joinpath(IN_BROWSER)):
+            found |= {file.name: file.read_bytes() for file in source.iterdir() if file.is_file()}
+        found |= _licences()
+    except OSError as error:
+        raise ExportError(
+            f"{error.filename or page}, which every site needs, cannot be read: "
+            f"{error.strerror or error}. Install Fieldmark and {RUNTIME} anew."
+        ) from error
+    return found
+
+
+def write_site(place: Path, prepared: Prepared, *, name: str, files: Mapping[str, bytes]) -> None:
     """Write a site.
 
     Args:
         place: the folder, new or empty.
         prepared: the model, which takes photos of any size.
         name: what it is called on the page.
-        runtime: the content of ONNX Runtime's files for browsers, by name.
+        files: the content of the page's files and of ONNX Runtime's for browsers, by name.
 
     Raises:
         ExportError: the folder cannot be written.
     """
-    page = resources.files("fieldmark").joinpath("serve", PAGE)
     known = {key: value for key, value in prepared.form.to_json().items() if key != "parity"}
     try:
         with _becoming(place) as folder:
-            # What is in `browser` comes last, since it takes the place of what asks a server.
-            for source in (page, page.joinpath(IN_BROWSER)):
-                for file in source.iterdir():
-                    if file.is_file():
-                        write_bytes(folder / file.name, file.read_bytes())
-            for file_name, content in (*runtime.items(), *_licences()):
+            for file_name, content in files.items():
                 write_bytes(folder / file_name, content)
             write_json(folder / DESCRIPTION, {"name": name, **known})
             write_bytes(folder / MODEL, prepared.model.SerializeToString())
     except OSError as error:
+        which = f" ({Path(str(error.filename)).name})" if error.filename else ""
         raise ExportError(
-            f"{place} cannot be written: {error.strerror or error}. Choose another --out."
+            f"{place} cannot be written: {error.strerror or error}{which}. Choose another --out."
         ) from error
 
 
@@ -65,10 +81,12 @@ def size_of(place: Path) -> int:
     return sum(file.stat().st_size for file in place.iterdir())
 
 
-def _licences() -> Iterator[tuple[str, bytes]]:
-    for file in metadata.files(RUNTIME) or ():
-        if file.parent.name == RUNTIME and file.name in LICENCES:
-            yield LICENCES[file.name], Path(str(file.locate())).read_bytes()
+def _licences() -> dict[str, bytes]:
+    return {
+        LICENCES[file.name]: Path(str(file.locate())).read_bytes()
+        for file in metadata.files(RUNTIME) or ()
+        if file.parent.name == RUNTIME and file.name in LICENCES
+    }
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from fieldmark.base.counting import counted
 
 if TYPE_CHECKING:
-    from fieldmark.evaluation.parity import Parity
+    from fieldmark.evaluation.parity import Parity, ToRun
     from fieldmark.exporting import Export
     from fieldmark.verifying import Verified
 
@@ -21,6 +21,8 @@ def export(result: "Export") -> str:
         lines += _checked(result.parity)
     if result.record is not None:
         lines.append(f"Record      {result.record}")
+    if result.thumbnails:
+        lines.append(f"Photos      {result.thumbnails}")
     path = shlex.quote(str(result.path))
     if result.kind == "web":
         lines.append(f"Try it      python -m http.server --bind 127.0.0.1 --directory {path}")
@@ -39,6 +41,9 @@ def verified(result: "Verified") -> str:
         lines.append(f"The same    {photos}, logits within {result.drift:.1g} of their range")
     else:
         lines.append("Not known   it holds no golden photos: it is of an older Fieldmark")
+    if result.num_photos:
+        photos = counted(result.num_photos, "training photo")
+        lines.append(f"Photos      thumbnails of {photos} travel with it")
     if result.key is not None:
         lines.append(f"Signed      with the key that belongs to {result.key}")
     elif result.is_signed:
@@ -65,4 +70,17 @@ def _checked(parity: "Parity") -> list[str]:
             f"Unfamiliar  {parity.num_unfamiliar_exported:,} of {parity.num_photos:,}, "
             f"and {parity.num_unfamiliar:,} by the run"
         )
+    if parity.to_run is not None:
+        lines.append(_to_run(parity.to_run))
     return lines
+
+
+def _to_run(said: "ToRun") -> str:
+    """Return how far the file is from what `fieldmark predict RUN` says."""
+    from fieldmark.evaluation.parity import APART
+
+    text = (
+        f"The run     predicts in {said.precision}: {said.num_agreeing:,} of {said.num_photos:,} "
+        f"named the same, off by at most {said.max_difference:.1g} ({said.worst_photo})"
+    )
+    return text if not said.num_apart else f"{text}, {said.num_apart:,} by more than {APART:g}"

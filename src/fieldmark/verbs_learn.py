@@ -164,6 +164,8 @@ def study(
         typer.Option(metavar="auto|none|PATH", help="Pretrained weights of the backbone."),
     ] = None,
     split_file: SplitFile = None,
+    group_by: GroupBy = None,
+    labels: Labels = None,
     engine: Annotated[
         str, typer.Option(metavar="local|ray", help="Who computes the trials.")
     ] = "local",
@@ -206,6 +208,8 @@ def study(
             backbone=backbone,
             weights=weights,
             split_file=split_file,
+            group_by=group_by,
+            labels=labels,
             engine=engine,
             address=address,
             storage=storage,

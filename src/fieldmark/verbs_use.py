@@ -203,6 +203,10 @@ def export(
     sign: Annotated[
         Path | None, typer.Option(metavar="KEY", help="Sign the bundle with this private key.")
     ] = None,
+    with_thumbnails: Annotated[  # noqa: FBT002 - a flag
+        bool,
+        typer.Option("--with-thumbnails", help="Put small training photos into the bundle."),
+    ] = False,
     ort: Annotated[
         Path | None,
         typer.Option(
@@ -226,6 +230,7 @@ def export(
             photos=photos,
             max_loss=max_loss,
             sign=sign,
+            with_thumbnails=with_thumbnails,
             ort=ort,
             out=out,
             progress=progress,

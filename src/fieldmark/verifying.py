@@ -9,6 +9,7 @@ from pathlib import Path
 
 from fieldmark.models.bundle import load_bundle, load_golden
 from fieldmark.models.bundle_files import read_files
+from fieldmark.models.bundle_photos import load_photos
 from fieldmark.models.golden import replay
 from fieldmark.run import load
 
@@ -24,6 +25,8 @@ class Verified:
     """Golden photos whose logits were computed again; 0 for a bundle of before there were any."""
     drift: float
     """How far they stray at most, as a share of their range."""
+    num_photos: int
+    """Training photos of which thumbnails travel with it."""
     is_signed: bool
     """Whether there is a signature, looked at or not."""
     key: Path | None
@@ -50,6 +53,7 @@ def verify(model: str | Path, *, key: str | Path | None = None) -> Verified:
 
         check_signature(place, public_key=public_key)
     files, classifier, golden = read_files(place), load_bundle(place), load_golden(place)
+    photos = load_photos(place, classifier)
     num_golden = len(golden.pixels_GSS3) if golden else 0
     drift = replay(classifier, golden, where=str(place), num=num_golden) if golden else 0.0
     return Verified(
@@ -57,6 +61,7 @@ def verify(model: str | Path, *, key: str | Path | None = None) -> Verified:
         files=tuple(files.contents),
         num_golden=num_golden,
         drift=drift,
+        num_photos=len(photos.thumbnails) if photos else 0,
         is_signed=bool(files.signature),
         key=public_key,
     )

@@ -1,10 +1,19 @@
 """Agreement of two models is counted photo by photo, by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fieldmark.evaluation.parity import TOLERANCE, agreement, measure_parity
+from fieldmark.evaluation.parity import (
+    APART,
+    TOLERANCE,
+    ToRun,
+    agreement,
+    distance_to_run,
+    measure_parity,
+)
 from fieldmark.evaluation.predictions import Predictions
 
 EXPECTED = np.array([[0.7, 0.3], [0.4, 0.6], [0.5, 0.5]])
@@ -65,3 +74,35 @@ def test_a_model_that_is_better_has_lost_less_than_nothing() -> None:
     lost = measure_parity(table(worse, labels), second, second.probabilities_NC).accuracy_lost
     assert lost is not None
     assert lost.value == pytest.approx(-0.5)
+
+
+def of_shares(shares: list[float], paths: list[str], *, split: str = "test") -> Predictions:
+    """Return predictions whose first class has these probabilities."""
+    logits = np.log(np.array([[share, 1 - share] for share in shares]))
+    return replace(
+        table(logits, [0] * len(paths)), paths=tuple(paths), splits=np.array([split] * len(paths))
+    )
+
+
+def test_the_distance_to_the_run_is_counted_photo_by_photo_in_any_order() -> None:
+    saved = of_shares([0.51, 0.9, 0.2, 0.3], ["x", "elsewhere", "y", "z"])
+    found = of_shares([0.2, 0.48, 0.3 + 0.9 * APART], ["y", "x", "z"])
+    said = distance_to_run(saved, found, found.probabilities_NC, precision="bfloat16")
+    assert said is not None
+    assert said.max_difference == pytest.approx(0.03, abs=1e-6)
+    assert replace(said, max_difference=0.0) == ToRun(
+        precision="bfloat16",
+        num_photos=3,
+        num_agreeing=2,
+        num_apart=1,
+        max_difference=0.0,
+        worst_photo="x",
+    )
+
+
+def test_without_a_shared_photo_or_with_other_classes_there_is_no_distance() -> None:
+    found = of_shares([0.2], ["y"])
+    saved = of_shares([0.2], ["x"])
+    for one in (saved, replace(found, classes=("b", "a"))):
+        said = distance_to_run(one, found, found.probabilities_NC, precision="float32")
+        assert said is None

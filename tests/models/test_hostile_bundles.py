@@ -170,6 +170,20 @@ def a_network_that_is_too_wide(folder: Path) -> Path:
     return described(folder, change)
 
 
+def buffers_without_end(folder: Path) -> Path:
+    """Attention in windows of 128 x 128 places: a table of 2 GB a block, which no file holds."""
+
+    def change(content: dict[str, Any]) -> None:
+        content["architecture"]["backbone"] = "swin_tiny_patch4_window7_224"
+        content["architecture"]["backbone_args"] = {
+            "img_size": 512,
+            "window_size": 128,
+            "embed_dim": 8,
+        }
+
+    return described(folder, change)
+
+
 def a_head_without_end(folder: Path) -> Path:
     def change(content: dict[str, Any]) -> None:
         content["architecture"]["head"]["num_features"] = 1 << 40
@@ -303,6 +317,7 @@ HARMS: dict[Harm, str] = {
     a_deep_description: "cannot be read",
     a_network_without_end: "larger than its weights",
     a_network_that_is_too_wide: "larger than its weights",
+    buffers_without_end: "larger than its weights",
     a_head_without_end: "malformed",
     other_weights: "stray by",
     weights_that_are_no_numbers: "stray by nan",

@@ -235,6 +235,26 @@ def test_a_failed_trial_stands_with_its_error_and_is_counted(parse_page: ParsePa
     assert "1 trial failed" in text
 
 
+def test_trials_stopped_early_are_called_so_wherever_they_are_met(parse_page: ParsePage) -> None:
+    content = STAGES["search"]()
+    assert content.counts["pruned"] == 1
+    text = parse_page(render(content)).text
+    assert "19 trials finished, 1 stopped early" in text
+    assert text.count("stopped early") >= 4  # above, on a tile, under the chart, in the table
+    for other in ("pruned", "given up"):
+        assert other not in text
+
+
+def test_a_value_stays_on_one_line_unless_it_is_longer_than_a_line() -> None:
+    text = render(STAGES["finished"]())
+    assert '<td><span class="nowrap">1e-4</span></td>' in text
+    assert 'class="level nowrap"><span class="swatch s2"></span>adam</th>' in text
+    long = Factor(key="model.backbone", values=("a" * 25, "b" * 24))
+    text = render(content_of(made_record(factors=(long,), best=None), made_trials((long,))))
+    assert f"<td>{'a' * 25}</td>" in text
+    assert f'<td><span class="nowrap">{"b" * 24}</span></td>' in text
+
+
 def test_settings_are_ordered_by_their_mean_accuracy_and_the_best_is_marked() -> None:
     content = STAGES["finished"]()
     accuracies = [row.val_accuracy for row in content.settings]

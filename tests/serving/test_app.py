@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from fieldmark.serving.app import HEAVY
 from fieldmark.serving.lifecycle import Lifecycle
 
 
@@ -148,6 +149,18 @@ def test_a_photo_is_explained_for_the_class_asked_for(client: TestClient, red: b
     assert is_refusal(client.post("/explain", content=b"no"), 415, about="not an image")
 
 
+def test_a_bad_photo_is_refused_in_the_same_words_by_every_route(
+    client: TestClient, encode: Any
+) -> None:
+    damaged = encode((1, 2, 3), size=(64, 64), kind="JPEG")[:300]
+    for content, status in ((b"no", 415), (damaged, 422)):
+        said = [client.post(place, content=content) for place in HEAVY]
+        assert {answer.status_code for answer in said} == {status}
+        (reason,) = {answer.json()["error"] for answer in said}
+        assert reason.startswith("The photo cannot be read: ")
+        assert reason.endswith(".")
+
+
 def test_what_cannot_be_explained_or_shown_is_not_found(
     serving: Any, colours: Any, red: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -173,6 +186,7 @@ def test_about_says_what_is_served_and_what_may_be_asked(client: TestClient) -> 
     about = client.get("/about").json()
     assert about["classes"] == ["red", "green", "blue"]
     assert about["can_explain"] is True
+    assert about["orientation"] == "exif"
     assert about["limits"] == {"max_body_bytes": 32 << 20, "max_photos": 8, "max_waiting": 16}
 
 

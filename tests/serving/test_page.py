@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 import uvicorn
+from PIL import Image
 
+from fieldmark.data.preprocess import Preprocess
 from fieldmark.serving.app import build_app
 from fieldmark.serving.batching import BatchConfig
 from fieldmark.serving.guards import guard_config
@@ -26,6 +28,7 @@ from tests.browser import chromium
 PAGE = Path(__file__).parents[2] / "src/fieldmark/serving/page"
 HOSTILE = "<img src=x onerror=document.title='taken'>"
 LONGEST_MS = 10_000
+EXIF_ORIENTATION = 274
 
 
 @contextmanager
@@ -118,6 +121,52 @@ def test_doubt_and_bad_photos_are_told_in_words(
         give(page, "huge.png", bytes((1 << 20) + 1))
         until(page, "document.querySelectorAll('.bad .error').length === 2")
         assert "1.0 MB at most" in page.locator(".bad .error").first.inner_text()
+
+
+@pytest.mark.parametrize(("orientation", "is_wide"), [("exif", False), ("stored", True)])
+def test_photos_are_shown_turned_just_where_the_model_turns_them(
+    orientation: str, is_wide: bool, colours: Any, page: Any
+) -> None:
+    exif, content = Image.Exif(), io.BytesIO()
+    exif[EXIF_ORIENTATION] = 6  # on its side
+    Image.new("RGB", (40, 20), (250, 5, 5)).save(content, format="JPEG", exif=exif)
+    colours.preprocess = Preprocess(size_px=8, orientation=orientation)  # type: ignore[arg-type]
+    with served(colours) as address:
+        page.goto(address)
+        give(page, "turned.jpg", content.getvalue())
+        page.wait_for_selector(".photo h2")
+        until(page, "document.querySelector('.frame img').complete")
+        shown = page.locator(".frame img").bounding_box()
+        assert (shown["width"] > 1.5 * shown["height"]) is is_wide
+
+
+def test_photos_added_before_the_token_are_answered_once_it_is_given(
+    colours: Any, page: Any, red: bytes
+) -> None:
+    with served(colours, token="secret") as address:
+        page.goto(address)
+        page.wait_for_selector("#token:not([hidden])")
+        give(page, "red.png", red)
+        page.fill("#token-text", "secret")
+        page.keyboard.press("Enter")
+        page.wait_for_selector(".photo h2")
+        assert page.locator(".photo .near").count() == 1
+
+
+def test_the_table_says_confidences_as_the_cards_do(
+    colours: Any, page: Any, encode: Callable[..., bytes]
+) -> None:
+    with served(colours) as address:
+        page.goto(address)
+        give(page, "a.png", encode((255, 0, 0)))
+        page.wait_for_selector(".photo h2")
+        page.click("#all summary")
+        assert page.locator(".photo .share").inner_text() == "over 99.9 %"
+        assert page.locator("#rows .num").inner_text() == "over 99.9 %"
+        with page.expect_download() as download:
+            page.click("#save")
+        row = next(csv.DictReader(download.value.path().read_text("utf-8").splitlines()))
+        assert 0.999 < float(row["confidence_1"]) < 1
 
 
 def test_names_of_classes_and_files_are_shown_as_text(colours: Any, page: Any, red: bytes) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 import fieldmark
 from fieldmark.base.errors import DataError, RecipeError, RunError
@@ -18,10 +19,11 @@ from fieldmark.data.split_table import read_splits
 from fieldmark.studies.record import StudyFolder, read_record, write_record
 from fieldmark.studies.store import SqliteTrials, read_trials
 from fieldmark.studies.trials import Trial, TrialEnd
-from fieldmark.studying import loop
+from fieldmark.studying import loop, trials
 from fieldmark.studying.folders import resume_command
 from fieldmark.studying.study import load_study
 from fieldmark.studying.trials import run_trial
+from fieldmark.training.head_fit import train_head
 
 SPLIT = ("split.validation=0.25", "train.precision=float32", "train.epochs=3")
 VARY = ("optim.lr=1e-3,1e-2", "optim.name=adam,sgd")
@@ -184,6 +186,38 @@ def test_a_failing_trial_is_recorded_and_the_study_goes_on(
     assert failed[0].error == "out of memory: so large"
     assert any(note.startswith("Trial 0 (optim.lr 0.001") for note in recorder.notes)
     assert done.record.best is not None
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (MemoryError(), "out of memory"),
+        (
+            torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+            "out of memory: CUDA out of memory. Tried to allocate 2.00 GiB",
+        ),
+    ],
+)
+def test_a_study_goes_on_past_a_trial_that_ran_out_of_memory(
+    error: Exception, told: str, tmp_path: Path, study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = []
+
+    def fails_once(*given: Any, **named: Any) -> Any:
+        begun.append(given)
+        if len(begun) == 3:
+            raise error
+        return train_head(*given, **named)
+
+    monkeypatch.setattr(trials, "train_head", fails_once)
+    done = study(tmp_path / "s", final=False)
+    assert len(begun) == 8
+    statuses = [trial.status for trial in done.trials]
+    assert statuses == ["finished"] * 2 + ["failed"] + ["finished"] * 5
+    assert (done.trials[2].error, done.trials[2].result) == (told, None)
+    assert done.record.status == "finished"
+    with (done.path / "trials.csv").open(newline="") as stream:
+        assert [row["error"] for row in csv.DictReader(stream) if row["error"]] == [told]
 
 
 def test_a_study_of_which_no_trial_finished_says_why(

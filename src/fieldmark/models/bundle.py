@@ -26,7 +26,6 @@ from fieldmark.models.bundle_files import (
     BESIDE,
     DESCRIPTION,
     FAMILIAR,
-    FILES,
     GOLDEN,
     MANIFEST,
     METRICS,
@@ -126,8 +125,8 @@ def zip_bundle(folder: Path, file: Path) -> None:
     """
     if not folder.is_dir():
         raise BundleError(f"{folder} is a bundle in one file already; copy it.")
-    read_files(folder)
-    write_zipped(folder, file, names=[MANIFEST, *(file.name for file in FILES), *BESIDE])
+    files = read_files(folder)
+    write_zipped(folder, file, names=[MANIFEST, *files.contents, *BESIDE])
 
 
 def _classifier(files: BundleFiles) -> Classifier:

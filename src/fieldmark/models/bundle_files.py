@@ -9,7 +9,9 @@ Not covered: what the files say (`bundle`), and who signed them (`signing`).
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,7 @@ photos."""
 
 WEIGHTS, DESCRIPTION, MANIFEST = "model.safetensors", "model.json", "MANIFEST.json"
 GOLDEN, METRICS, FAMILIAR = "golden.safetensors", "metrics.json", "familiar.safetensors"
+PHOTOS = "training_photos.safetensors"
 CARD, SIGNATURE = "MODEL_CARD.md", "model.sig"
 BESIDE = (CARD, SIGNATURE)
 """What the manifest does not vouch for: the card may be edited, the signature is of the rest."""
@@ -54,6 +57,7 @@ FILES = (
     BundleFile(name=GOLDEN, since=4, max_bytes=512 * MIB),
     BundleFile(name=METRICS, since=4, max_bytes=256 * MIB, is_optional=True),
     BundleFile(name=FAMILIAR, since=4, max_bytes=512 * MIB, is_optional=True),
+    BundleFile(name=PHOTOS, since=4, max_bytes=256 * MIB, is_optional=True),
 )
 """All that a manifest may list."""
 MAX_MANIFEST_BYTES = MIB
@@ -121,6 +125,16 @@ def read_files(place: Path) -> BundleFiles:
         manifest=given[MANIFEST],
         signature=given.get(SIGNATURE, b""),
     )
+
+
+@contextmanager
+def laid_out(files: BundleFiles) -> Iterator[Path]:
+    """Write verified files into a folder of their own, gone at the end, to add to them or sign."""
+    with tempfile.TemporaryDirectory(prefix="fieldmark-") as name:
+        folder = Path(name)
+        for file, content in (*files.contents.items(), (MANIFEST, files.manifest)):
+            (folder / file).write_bytes(content)
+        yield folder
 
 
 def parse_json(content: bytes, *, what: str) -> Mapping[str, Any]:

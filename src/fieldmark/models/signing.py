@@ -7,13 +7,11 @@ The manifest is signed with every file that it vouches for; the model card may b
 """
 
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from fieldmark.base.errors import BundleError, ExportError
-from fieldmark.models.bundle_files import CARD, MANIFEST, SIGNATURE, BundleFiles, read_files
+from fieldmark.models.bundle_files import CARD, MANIFEST, SIGNATURE, laid_out, read_files
 from fieldmark.models.zipped import write_zipped
 
 
@@ -26,7 +24,7 @@ def zip_signed(bundle: Path, file: Path, *, private_key: Path) -> None:
     """
     signing = _library("signing")
     files = read_files(bundle)
-    with _laid_out(files) as folder:
+    with laid_out(files) as folder:
         try:
             signer = signing.Config().use_elliptic_key_signer(private_key=private_key)
             signer.sign(folder, folder / SIGNATURE)
@@ -48,7 +46,7 @@ def check_signature(bundle: Path, *, public_key: Path) -> None:
     files = read_files(bundle)
     if not files.signature:
         raise BundleError(f"{bundle} is not signed: there is no {SIGNATURE} in it.")
-    with _laid_out(files) as folder, tempfile.TemporaryDirectory() as apart:
+    with laid_out(files) as folder, tempfile.TemporaryDirectory() as apart:
         signature = Path(apart) / SIGNATURE
         signature.write_bytes(files.signature)
         try:
@@ -59,16 +57,6 @@ def check_signature(bundle: Path, *, public_key: Path) -> None:
                 f"{bundle} was not signed with the key that belongs to {public_key}, or was "
                 f"altered since: {error}"
             ) from error
-
-
-@contextmanager
-def _laid_out(files: BundleFiles) -> Iterator[Path]:
-    """Write verified files into a folder of their own, as the library reads nothing else."""
-    with tempfile.TemporaryDirectory(prefix="fieldmark-") as name:
-        folder = Path(name)
-        for file, content in (*files.contents.items(), (MANIFEST, files.manifest)):
-            (folder / file).write_bytes(content)
-        yield folder
 
 
 def _library(part: str) -> Any:

@@ -27,6 +27,7 @@ from fieldmark.report.study_charts import (
     slice_chart,
 )
 from fieldmark.report.study_content import (
+    STATUS_WORDS,
     StudyContent,
     best_text,
     counts_text,
@@ -173,6 +174,7 @@ def render(content: StudyContent) -> str:
         version=record.versions.get("fieldmark", __version__),
         abouts=ABOUT,
         counts=counts_text(content.counts),
+        status_words=STATUS_WORDS,
         design=design_text(record),
         split=split_text(record.split_counts),
         best_setting=best_text(record),

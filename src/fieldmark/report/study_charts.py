@@ -158,7 +158,7 @@ def search_chart(trials: Sequence[Trial]) -> Chart | None:
         dots=groups,
         size=LARGE,
     )
-    caption = "Each dot is a trial; grey ones were given up early. The line is the best so far."
+    caption = "Each dot is a trial; grey ones were stopped early. The line is the best so far."
     return Chart(title="Trial by trial", svg=svg, caption=caption)
 
 

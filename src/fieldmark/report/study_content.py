@@ -22,6 +22,8 @@ from fieldmark.studies.record import StudyRecord
 from fieldmark.studies.trials import Trial, finished
 
 STATUSES = ("finished", "pruned", "failed", "running", "waiting")
+STATUS_WORDS: Mapping[str, str] = {"pruned": "stopped early"}
+"""How a status is called on the page, where that is not its name."""
 DESIGNS: Mapping[str, str] = {
     "full": "every combination of values",
     "fraction": "a part of all combinations, chosen so that effects can be told apart",
@@ -130,8 +132,9 @@ def counts_text(counts: Mapping[str, int]) -> str:
     if not counts:
         return "no trials"
     first, *others = counts.items()
-    told = [f"{counted(first[1], 'trial')} {first[0]}"]
-    return ", ".join(told + [f"{number:,} {status}" for status, number in others])
+    told = [f"{counted(first[1], 'trial')} {STATUS_WORDS.get(first[0], first[0])}"]
+    more = [f"{number:,} {STATUS_WORDS.get(status, status)}" for status, number in others]
+    return ", ".join(told + more)
 
 
 def design_text(record: StudyRecord) -> str:

@@ -29,7 +29,7 @@ from fieldmark.serving.metrics import CONTENT_TYPE, Measured
 from fieldmark.serving.openapi import describe
 from fieldmark.serving.page_files import PageFile, page_files
 from fieldmark.serving.refusals import Refused, busy, error_response
-from fieldmark.serving.service import BadPhoto, Service, pixels_or_refusal
+from fieldmark.serving.service import BadPhoto, Service, pixels_or_refusal, refusal
 from fieldmark.serving.uploads import Upload, files_of
 
 logger = logging.getLogger(__name__)
@@ -93,7 +93,7 @@ class Routes:
             uploads = await self._uploads(request, body)
             answers = await self._service.answer_photos([one.content for one in uploads])
         if len(answers) == 1 and isinstance(answers[0], BadPhoto):
-            raise Refused(answers[0].status, _sentence(answers[0].reason))
+            raise refusal(answers[0])
         return _json(
             {
                 "model": self._answerer.name,
@@ -135,8 +135,8 @@ class Routes:
             if not self._answerer.can_show_nearest:
                 raise Refused(
                     404,
-                    "Training photos are not shown. Start with --show-training-photos to show "
-                    "them.",
+                    "Training photos are not shown. Start with --show-training-photos, or serve a "
+                    "bundle that was exported --with-thumbnails.",
                 )
             with self._service.admitted_slow():
                 decoded = await self._service.on_thread(self._service.decoded, upload.content)
@@ -315,10 +315,6 @@ def _prediction(answer: Prediction | BadPhoto) -> Prediction:
     if isinstance(answer, BadPhoto):
         return Prediction(path="", ranking=(), error=answer.reason)
     return answer
-
-
-def _sentence(reason: str) -> str:
-    return f"The photo cannot be read: {reason}."
 
 
 def _json(values: Any) -> Response:

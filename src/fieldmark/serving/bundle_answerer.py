@@ -2,7 +2,7 @@
 
 In: a run folder that finished, or a bundle. Out: what `answering.Answerer` says.
 
-Shapes: N photos, C classes, F features; H height and W width of a map.
+Shapes: N photos, C classes, F features; H height and W width of a map; 3 channels.
 """
 
 import io
@@ -12,28 +12,19 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 
-from fieldmark.base.errors import FieldmarkError, RunError
-from fieldmark.base.progress import SilentProgress
-from fieldmark.data.images import decode
-from fieldmark.data.placement import placement
+from fieldmark.base.errors import RunError
 from fieldmark.data.preprocess import Preprocess
 from fieldmark.evaluation.answer import Prediction, answer
 from fieldmark.evaluation.decision import DecisionRule
 from fieldmark.evaluation.metrics import softmax
-from fieldmark.models.attention import heat_over
+from fieldmark.looking import seen_part, under_evidence
 from fieldmark.models.explain import Explainer
 from fieldmark.models.familiarity import scores_of
 from fieldmark.models.inference import Predictor, choose_device
-from fieldmark.nearest import TrainingPhotos, training_photos
-from fieldmark.report.heat import overlay
 from fieldmark.run import Run, load
 from fieldmark.serving.answering import NearPhoto, Pixels, plain_name, seen
-
-SHOWN_PX = 640
-"""The longest side of a picture that is drawn; a smaller photo is not enlarged."""
-THUMBNAIL_PX = 160
+from fieldmark.serving.near_photos import near_photos
 
 
 class BundleAnswerer:
@@ -62,10 +53,13 @@ class BundleAnswerer:
             self._explainer = Explainer(self._classifier, device=self._device)
         except RunError:  # its backbone has no places that can be told apart
             self._explainer = None
-        self._root = (
-            Path(str(run.record.get("photos"))) if run.path and show_training_photos else None
+        self._near = near_photos(
+            run,
+            self._classifier,
+            predictor=self._predictor,
+            device=self._device,
+            from_folder=show_training_photos,
         )
-        self._training = self._training_photos(run) if show_training_photos else None
 
     @property
     def backbone(self) -> str:
@@ -94,8 +88,8 @@ class BundleAnswerer:
 
     @property
     def can_show_nearest(self) -> bool:
-        """Whether training photos were asked for, and are at hand."""
-        return self._training is not None
+        """Whether training photos were asked for, or travel with the bundle."""
+        return self._near is not None
 
     def decode(self, content: bytes) -> Pixels:
         """Return what the network sees of a photo; see `Answerer.decode`."""
@@ -133,66 +127,23 @@ class BundleAnswerer:
         index = self.classes.index(class_name)
         with self._lock:  # gradients take much memory: one photo's at a time
             (map_HW,) = self._explainer.maps(pixels_SS3, classes=[index])
-        return self._drawn(content, map_HW)
+        buffer = io.BytesIO()
+        shown, box = seen_part(content, self.preprocess)
+        under_evidence(shown, map_HW, box).save(buffer, format="PNG")
+        return buffer.getvalue()
 
     def nearest(self, pixels: Pixels, *, most: int) -> list[NearPhoto]:
         """Return the training photos most like a photo; see `Answerer.nearest`."""
-        if self._training is None or self._root is None:
+        if self._near is None:
             return []
         self._one_thread()
         (features_F,) = self._predictor.features(pixels[None])
-        found = []
-        for row, similarity in self._training.nearest(features_F, most=most):
-            thumbnail = self._thumbnail(self._root / row.path)
-            if thumbnail is not None:
-                found.append(NearPhoto(label=row.label, similarity=similarity, thumbnail=thumbnail))
-        return found
+        return self._near.nearest(features_F, most=most)
 
     def _one_thread(self) -> None:
         # Threads that share a batch wait for each other at every layer; each has its own.
         if self._device.type == "cpu":
             torch.set_num_threads(1)
-
-    def _drawn(self, content: bytes, map_HW: np.ndarray) -> bytes:
-        whole = self._image(content, reduce_to_px=SHOWN_PX)
-        where = placement(self.preprocess, width=whole.width, height=whole.height)
-        left, top, right, bottom = where.of_photo.of(whole.width, whole.height)
-        shown = whole.crop((round(left), round(top), round(right), round(bottom)))
-        shown.thumbnail((SHOWN_PX, SHOWN_PX))
-        heat_HW = heat_over(map_HW, where.in_square, width=shown.width, height=shown.height)
-        buffer = io.BytesIO()
-        overlay(np.asarray(shown), heat_HW).save(buffer, format="PNG")
-        return buffer.getvalue()
-
-    def _thumbnail(self, path: Path) -> bytes | None:
-        try:
-            image = self._image(path.read_bytes(), reduce_to_px=THUMBNAIL_PX)
-        except (OSError, FieldmarkError):  # gone or changed since the server was started
-            return None
-        image.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX))
-        buffer = io.BytesIO()
-        image.save(buffer, format="JPEG", quality=80)
-        return buffer.getvalue()
-
-    def _image(self, content: bytes, *, reduce_to_px: int) -> Image.Image:
-        upright = self.preprocess.orientation == "exif"
-        return decode(content, turn_upright=upright, reduce_to_px=reduce_to_px).image
-
-    def _training_photos(self, run: Run) -> TrainingPhotos:
-        found = training_photos(
-            run,
-            self._classifier,
-            predictor=self._predictor,
-            device=self._device,
-            progress=SilentProgress(),
-        )
-        if found is None:
-            raise RunError(
-                f"The training photos of {run.path or run.bundle} are not at hand, so they cannot "
-                "be shown. Give the run folder, and put its photos where they were, or serve "
-                "without --show-training-photos."
-            )
-        return found
 
 
 def _called(run: Run) -> str:

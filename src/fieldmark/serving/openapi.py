@@ -8,8 +8,9 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from pydantic import BaseModel
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
+from fieldmark.serving import openapi_examples as examples
 from fieldmark.serving import protocol, shapes
 from fieldmark.serving.service import Service
 
@@ -49,24 +50,6 @@ PHOTO_BODY = {
         "application/octet-stream": BINARY,
     },
 }
-PREDICTED = {
-    "model": "run-001",
-    "photos": [
-        {
-            "name": "cat.jpg",
-            "predicted": "cat",
-            "confidence": 0.75,
-            "top": [{"class": "cat", "confidence": 0.75}, {"class": "dog", "confidence": 0.25}],
-            "set": ["cat", "dog"],
-            "abstained": False,
-            "doubt": ["cat", "dog"],
-            "unfamiliarity": 0.42,
-            "is_unfamiliar": False,
-            "words": "not sure: cat or dog",
-            "error": None,
-        }
-    ],
-}
 
 
 def describe(api: FastAPI, routes: Any, service: Service) -> None:
@@ -74,6 +57,20 @@ def describe(api: FastAPI, routes: Any, service: Service) -> None:
     _photos(api, routes, service)
     _plain(api, routes)
     _protocol(api, routes, service)
+    _keep_nulls(api)
+
+
+def _keep_nulls(api: FastAPI) -> None:
+    """Have the example of an answer whole: the framework drops each null that is in it."""
+    generate = api.openapi
+
+    def described() -> dict[str, Any]:
+        content = generate()
+        good = content["paths"]["/predict"]["post"]["responses"]["200"]
+        good["content"]["application/json"]["example"] = examples.PREDICTED
+        return content
+
+    api.openapi = described  # type: ignore[method-assign]
 
 
 def _photos(api: FastAPI, routes: Any, service: Service) -> None:
@@ -83,7 +80,7 @@ def _photos(api: FastAPI, routes: Any, service: Service) -> None:
         "/predict",
         routes.predict,
         shape=shapes.PredictShape,
-        example=PREDICTED,
+        example=examples.PREDICTED,
         statuses=(*BODIES, 415, 422),
         body=PHOTO_BODY,
         query=[
@@ -99,7 +96,7 @@ def _photos(api: FastAPI, routes: Any, service: Service) -> None:
         api,
         "/explain",
         routes.explain,
-        content={"image/png": BINARY},
+        content={"image/png": {**BINARY, "example": examples.EXPLAINED}},
         statuses=(*BODIES, 404, 415, 422),
         body=PHOTO_BODY,
         query=[
@@ -116,6 +113,7 @@ def _photos(api: FastAPI, routes: Any, service: Service) -> None:
         "/nearest",
         routes.nearest,
         shape=shapes.NearestShape,
+        example=examples.NEAREST,
         statuses=(*BODIES, 404, 415, 422),
         body=PHOTO_BODY,
         query=[
@@ -130,12 +128,19 @@ def _photos(api: FastAPI, routes: Any, service: Service) -> None:
 
 
 def _plain(api: FastAPI, routes: Any) -> None:
-    _get(api, "/about", routes.about, shape=shapes.AboutShape, tags=["Server"])
+    _get(
+        api,
+        "/about",
+        routes.about,
+        shape=shapes.AboutShape,
+        example=examples.ABOUT,
+        tags=["Server"],
+    )
     _get(
         api,
         "/metrics",
         routes.metrics,
-        content={"text/plain": {"schema": {"type": "string"}}},
+        content={"text/plain": {"schema": {"type": "string"}, "example": examples.METRICS}},
         tags=["Server"],
     )
 
@@ -167,6 +172,7 @@ def _protocol(api: FastAPI, routes: Any, service: Service) -> None:
             f"{place}/infer",
             routes.infer,
             shape=shapes.InferShape,
+            example=examples.INFERRED,
             statuses=(*BODIES, 404),
             body={
                 "required": True,
@@ -189,6 +195,7 @@ def _get(
     *,
     shape: type[BaseModel] | None = None,
     content: Mapping[str, Any] | None = None,
+    example: Any = None,
     statuses: tuple[int, ...] = (),
     path: list[dict[str, Any]] | None = None,
     tags: list[str],
@@ -200,7 +207,11 @@ def _get(
         tags=tags,  # type: ignore[arg-type]  # a list of strings is one of those that it takes
         operation_id=_operation("get", place),
         response_model=None,
-        responses=_responses(shape, content, None, (*statuses, *GUARDED)),
+        response_class=JSONResponse if shape is not None else Response,
+        responses={
+            200: _answer(shape, content=content, example=example),
+            **_refusals(place, (*statuses, *GUARDED)),
+        },
         openapi_extra={"parameters": path} if path else None,
     )
 
@@ -225,17 +236,18 @@ def _post(
         tags=tags,  # type: ignore[arg-type]  # a list of strings is one of those that it takes
         operation_id=_operation("post", place),
         response_model=None,
-        responses=_responses(shape, content, example, (*statuses, *GUARDED)),
+        response_class=JSONResponse if shape is not None else Response,
+        responses={
+            200: _answer(shape, content=content, example=example),
+            **_refusals(place, (*statuses, *GUARDED)),
+        },
         openapi_extra={"requestBody": dict(body), "parameters": query},
     )
 
 
-def _responses(
-    shape: type[BaseModel] | None,
-    content: Mapping[str, Any] | None,
-    example: Any,
-    statuses: tuple[int, ...],
-) -> dict[int | str, dict[str, Any]]:
+def _answer(
+    shape: type[BaseModel] | None, *, content: Mapping[str, Any] | None, example: Any
+) -> dict[str, Any]:
     good: dict[str, Any] = {"description": "The answer"}
     if shape is not None:
         good["model"] = shape
@@ -243,11 +255,18 @@ def _responses(
             good["content"] = {"application/json": {"example": example}}
     if content is not None:
         good["content"] = dict(content)
-    refused: dict[int | str, dict[str, Any]] = {
-        status: {"model": shapes.ErrorShape, "description": WHYS[status]}
+    return good
+
+
+def _refusals(place: str, statuses: tuple[int, ...]) -> dict[int | str, dict[str, Any]]:
+    return {
+        status: {
+            "model": shapes.ErrorShape,
+            "description": WHYS[status],
+            "content": {"application/json": {"example": examples.refusal_example(place, status)}},
+        }
         for status in sorted(set(statuses))
     }
-    return {200: good, **refused}
 
 
 def _query(name: str, description: str, schema: Mapping[str, Any]) -> dict[str, Any]:

@@ -163,5 +163,10 @@ def pixels_or_refusal(decoded: Pixels | BadPhoto) -> Pixels:
         Refused: there are none, with the status and the reason.
     """
     if isinstance(decoded, BadPhoto):
-        raise Refused(decoded.status, decoded.reason)
+        raise refusal(decoded)
     return decoded
+
+
+def refusal(photo: BadPhoto) -> Refused:
+    """Return the answer to a request for a photo that cannot be read."""
+    return Refused(photo.status, f"The photo cannot be read: {photo.reason}.")

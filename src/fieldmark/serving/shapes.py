@@ -1,7 +1,7 @@
 """What goes over the wire, as documented in the OpenAPI description."""
 
 import json
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -85,6 +85,7 @@ class AboutShape(_Shape):
     backbone: str
     classes: list[str]
     size_px: int
+    orientation: Literal["exif", "stored"]
     can_explain: bool
     can_show_nearest: bool
     has_unfamiliar: bool
@@ -180,6 +181,7 @@ def about_shape(
         "backbone": answerer.backbone,
         "classes": list(answerer.classes),
         "size_px": answerer.preprocess.size_px,
+        "orientation": answerer.preprocess.orientation,
         "can_explain": answerer.can_explain,
         "can_show_nearest": answerer.can_show_nearest,
         "has_unfamiliar": answerer.decision.unfamiliar is not None,

@@ -41,6 +41,8 @@ function describe(about) {
   const said = isLong ? `${names.length.toLocaleString("en")} classes` : names.join(", ");
   at("what").textContent = isLong ? "" : `Tells apart: ${said}`;
   at("where").textContent = asker.where;
+  // A model that takes photos as they are stored is shown them so: upright, they would mislead.
+  at("cards").classList.toggle("as-stored", about.orientation === "stored");
   const list = at("classes");
   list.hidden = !isLong;
   list.querySelector("summary").textContent = `Tells apart ${said}`;
@@ -66,7 +68,7 @@ function add(files) {
   if (!photos.length) return;
   at("results").hidden = false;
   for (const file of photos) {
-    const card = new Card(file, asker);
+    const card = new Card(file);
     cards.add(card);
     at("cards").prepend(card.element);
     waiting.push(card);
@@ -102,7 +104,7 @@ async function answer(card) {
   }
   if (!cards.has(card)) return;
   said = { ...said, name: card.name };
-  card.show(said);
+  card.show(said, asker);
   table.add(said);
   numDone += 1;
   tell();

@@ -7,11 +7,11 @@ export class Card {
   #urls = [];
   #picture;
   #body;
+  #asker;
 
-  constructor(file, asker) {
+  constructor(file) {
     this.file = file;
     this.name = file.name;
-    this.asker = asker;
     this.element = make("li", { className: "card photo" });
     this.#picture = make("img", { alt: `Photo ${file.name}`, decoding: "async" });
     this.#picture.addEventListener("error", () => this.#withoutPicture());
@@ -24,8 +24,9 @@ export class Card {
     this.element.append(frame, this.#body);
   }
 
-  /** Show an answer, in the keys of `POST /predict`. */
-  show(said) {
+  /** Show an answer, in the keys of `POST /predict`; `asker` is what more is asked of. */
+  show(said, asker) {
+    this.#asker = asker;
     this.#body.querySelector(".waits").remove();
     if (said.error) {
       this.element.classList.add("bad");
@@ -42,7 +43,7 @@ export class Card {
       this.#body.append(make("p", { className: "words", textContent: sentence(said.words) }));
     }
     this.#body.append(bars(said));
-    const { can_explain: canExplain, can_show_nearest: canShowNearest } = this.asker.about;
+    const { can_explain: canExplain, can_show_nearest: canShowNearest } = asker.about;
     if (canExplain) this.#body.append(this.#evidence(said));
     if (canShowNearest) this.#body.append(this.#nearest());
   }
@@ -75,7 +76,7 @@ export class Card {
       try {
         if (!drawn.has(wanted)) {
           this.element.ariaBusy = "true";
-          drawn.set(wanted, this.#url(await this.asker.explain(this.file, wanted)));
+          drawn.set(wanted, this.#url(await this.#asker.explain(this.file, wanted)));
         }
         if (choice.value !== wanted) return;
         this.#picture.src = drawn.get(wanted);
@@ -97,7 +98,7 @@ export class Card {
     const details = make("details", {}, [summary, list]);
     const load = async () => {
       try {
-        const photos = await this.asker.nearest(this.file);
+        const photos = await this.#asker.nearest(this.file);
         list.replaceChildren(...photos.map(nearPhoto));
       } catch (error) {
         list.replaceChildren(make("li", { className: "error", textContent: error.message }));
@@ -132,7 +133,8 @@ function nearPhoto(one) {
   return make("li", {}, [picture, caption]);
 }
 
-function percent(share) {
+/** Return a confidence in words: "96.2 %". */
+export function percent(share) {
   const text = (100 * share).toFixed(1);
   // 99.96 % is not certain, and 0.04 % not impossible.
   if (text === "100.0") return share < 1 ? "over 99.9 %" : "100 %";

@@ -1,5 +1,7 @@
 // The answers so far, as a table on the page and as a file.
 
+import { percent } from "./card.js";
+
 const COLUMNS = ["path", "set", "abstained", "unfamiliarity", "is_unfamiliar", "error"];
 const SET_SEPARATOR = "|";
 const MOST_ROWS_SHOWN = 1000;
@@ -25,7 +27,7 @@ export class Table {
     row.insertCell().textContent = said.predicted ?? "";
     const share = row.insertCell();
     share.className = "num";
-    share.textContent = said.error ? "" : said.confidence.toFixed(4);
+    share.textContent = said.error ? "" : percent(said.confidence);
     row.insertCell().textContent = said.error ?? said.words;
   }
 

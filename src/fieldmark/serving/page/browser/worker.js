@@ -8,6 +8,8 @@ const beside = (name) => new URL(name, import.meta.url).href;
 // More threads take memory shared between them, which browsers give only to pages that are sent with
 // certain headers; not every static host can send those.
 env.wasm.numThreads = 1;
+// What it warns of is how the model is made, and nothing that a visitor could do anything about.
+env.logLevel = "error";
 env.wasm.wasmPaths = { wasm: beside("ort-wasm-simd-threaded.wasm") };
 
 let form = null;
@@ -31,13 +33,17 @@ async function open() {
   const response = await fetch(beside("model.json"));
   if (!response.ok) throw new Error("model.json is missing on this site. Export it again.");
   form = await response.json();
-  session = await InferenceSession.create(beside("model.onnx"), { executionProviders: ["wasm"] });
+  session = await InferenceSession.create(beside("model.onnx"), {
+    executionProviders: ["wasm"],
+    logSeverityLevel: 3,
+  });
   return {
     name: form.name,
     engine: "onnx in the browser",
     backbone: form.backbone,
     classes: form.classes,
     size_px: form.preprocess.size_px,
+    orientation: form.preprocess.orientation,
     can_explain: false,
     can_show_nearest: false,
     has_unfamiliar: Boolean(form.decision.unfamiliar),
