@@ -134,9 +134,34 @@ def test_what_does_not_go_by_validation_photos_does_without(recipe: str, asked: 
     require_validation(override(load_recipe(recipe), [*asked, "split.validation=0"]))
 
 
+@pytest.mark.parametrize(
+    ("strategy", "change"),
+    [
+        ("all", r" --set train\.strategy=all"),
+        ("last-stages", r" --set train\.strategy=last-stages"),
+        ("head-then-all", ""),
+    ],
+)
+def test_training_a_backbone_by_quick_is_refused_with_the_recipe_for_it(
+    strategy: str, change: str, weights: Path
+) -> None:
+    told = rf"is 0\.5.* Take --recipe finetune{change}, .*set model\.feature_power to 1\."
+    with pytest.raises(RecipeError, match=told):
+        plan(quick(weights, f"train.strategy={strategy}"))
+
+
+def test_the_recipe_named_for_training_a_backbone_takes_every_strategy_for_it(
+    weights: Path,
+) -> None:
+    for strategy in ("all", "last-stages", "head-then-all"):
+        asked = [f"model.weights={weights}", f"train.strategy={strategy}"]
+        assert plan(override(load_recipe("finetune"), asked)).recipe.train.strategy == strategy
+
+
 def test_a_power_that_has_no_gradient_is_refused_for_training(weights: Path) -> None:
-    with pytest.raises(RecipeError, match=r"Set model\.feature_power to 1"):
-        plan(quick(weights, "train.strategy=all"))
+    asked = [f"model.weights={weights}", "model.feature_power=0.5"]
+    with pytest.raises(RecipeError, match=r"only\. Set model\.feature_power to 1"):
+        plan(override(load_recipe("finetune"), asked))
 
 
 def test_a_backbone_other_than_that_of_the_weights_is_refused(weights: Path) -> None:

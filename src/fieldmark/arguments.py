@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fieldmark.base.errors import DataError, RecipeError, RunError, SplitError
-from fieldmark.base.run_folder import RunFolder, has_finished, require_place
+from fieldmark.base.run_folder import RunFolder, has_finished, require_place, require_unused
 from fieldmark.base.run_record import resume_command
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def photos_folder(photos: str | Path) -> Path:
 
 
 def require_new(path: Path, *, photos: str | Path, root: Path) -> None:
-    """Refuse a place for a run that is not free; of a run in it that did not finish, say more.
+    """Refuse a place for a run that is not free; say more of a run in it that goes on or stopped.
 
     Args:
         path: the place.
@@ -44,6 +44,7 @@ def require_new(path: Path, *, photos: str | Path, root: Path) -> None:
         RunError: as it says.
     """
     folder = RunFolder(path)
+    require_unused(path)
     is_stopped = folder.run_json.is_file() and not has_finished(folder)
     if is_stopped or (folder.repeats_json.is_file() and not folder.report_html.is_file()):
         raise RunError(

@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from fieldmark.arguments import recipe_asked
+from fieldmark.base.errors import RecipeError
+from fieldmark.data.preprocess import DataConfig
 from fieldmark.models.layers import Layer, Totals, layer_table, totals
 from fieldmark.planning import freeze, layout
 
@@ -53,7 +55,7 @@ def summarise(
     """
     if num_classes is None:
         num_classes = NUM_CLASSES_OF.get(recipe, NUM_CLASSES)
-    size = [f"data.size_px={size_px}"] if size_px else []
+    size = _size_asked(size_px)
     asked = recipe_asked(recipe, backbone=backbone, overrides=[*size, *overrides])
     classifier = layout(asked, classes=tuple(str(index) for index in range(num_classes)))
     freeze(classifier, asked.train)
@@ -64,3 +66,18 @@ def summarise(
         num_classes=num_classes,
         layers=layers,
     )
+
+
+def _size_asked(size_px: int | None) -> list[str]:
+    """Return the size as a change of the recipe, together with which the others are checked.
+
+    Raises:
+        RecipeError: it is not allowed; the message names the flag, which is what was given.
+    """
+    if size_px is None:
+        return []
+    try:
+        DataConfig(size_px=size_px)
+    except RecipeError as error:
+        raise RecipeError(f"--size: {error}") from error
+    return [f"data.size_px={size_px}"]

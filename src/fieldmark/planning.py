@@ -98,9 +98,19 @@ def _require_together(recipe: Recipe) -> None:
         )
     if strategy not in FROZEN and model.feature_power != 1:
         raise RecipeError(
-            "model.feature_power below 1 has no gradient at 0, so it goes with train.strategy "
-            "'probe' or 'head' only. Set model.feature_power to 1."
+            f"model.feature_power is {model.feature_power:g}, and below 1 it has no gradient at "
+            "0, so it goes with train.strategy 'probe' or 'head' only. "
+            f"{_way_to_train(recipe)}et model.feature_power to 1."
         )
+
+
+def _way_to_train(recipe: Recipe) -> str:
+    """Return the beginning of the way out: recipe 'quick' is no base for training a backbone."""
+    if recipe.name != "quick":
+        return "S"
+    strategy = recipe.train.strategy
+    change = "" if strategy == "head-then-all" else f" --set train.strategy={strategy}"
+    return f"Take --recipe finetune{change}, whose other settings suit training, or s"
 
 
 def read_as_stored(plan: Plan, verdict: Verdict) -> Plan:

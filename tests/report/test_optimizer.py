@@ -67,6 +67,14 @@ def test_what_departs_from_the_plain_way_has_its_row(
     assert settings({**ADAM, **changed})[name][0] == value
 
 
+@pytest.mark.parametrize(
+    ("num_epochs", "value"), [(1, "0.5 epochs"), (2, "1 epoch"), (10, "3 epochs")]
+)
+def test_a_warm_up_takes_half_of_the_training_at_most(num_epochs: int, value: str) -> None:
+    told = settings({**ADAM, "warmup_epochs": 3.0}, train={"epochs": num_epochs})
+    assert told["Warm-up"][0] == value
+
+
 def test_what_is_off_has_none() -> None:
     plain = {"warmup_epochs": 0.0, "head_lr_factor": 1.0, "layer_decay": 1.0, "momentum": 0.0}
     told = settings({**ADAM, **plain, "name": "sgd", "clip_norm": None})

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fieldmark.report.diagnosis import Diagnosis
 from fieldmark.report.entries import Epoch
 from fieldmark.report.overfitting import (
     GAP_ERRORS,
     MIN_GAP,
     RISE,
-    Diagnosis,
     diagnose,
     zigzag,
 )
@@ -242,3 +242,69 @@ def test_a_zigzag_is_the_smaller_step_of_each_turn() -> None:
 def test_a_curve_that_only_rises_or_falls_has_no_zigzag(values: list[float]) -> None:
     rising = np.array(sorted(values))
     assert zigzag(rising) == zigzag(rising[::-1]) == 0.0
+
+
+def test_a_training_loss_far_above_guessing_has_failed_whatever_else_is_seen() -> None:
+    epochs = course(
+        train=[0.1, 0.1, 0.1, 0.1],
+        held_out=[0.1, 0.1, 0.1, 0.08],
+        train_loss=[1e24, 1e9, 900.0, 161.0],
+        loss=[3.5e24, 1e12, 1e10, 6.8e7],
+    )
+    diagnosis = diagnose(epochs, num_classes=8)
+    diverged = diagnosis.sign("diverged")
+    assert diverged is not None
+    assert diverged.value == 161.0
+    assert diverged.threshold == pytest.approx(2 * math.log(8))
+    assert diagnosis.failed
+    assert not diagnosis.overfits
+    assert not diagnose(epochs).failed  # how many classes there are is not known
+
+
+def test_a_network_that_does_well_on_held_out_photos_has_not_diverged() -> None:
+    """A training loss is a mean over the epoch, of altered photos, in which much may happen."""
+    epochs = course(train=[0.3, 0.4], held_out=[0.8, 0.9], train_loss=[9.0, 5.0], loss=[0.6, 0.3])
+    assert not diagnose(epochs, num_classes=8).failed
+
+
+@pytest.mark.parametrize(("num", "failed"), [(40, True), (4000, False)])
+def test_accuracies_that_luck_could_explain_have_failed(num: int, failed: bool) -> None:
+    # By Wilson, 0.15 of 40 is at least 0.071 and of 4,000 at least 0.139; guessing gets 0.125.
+    epochs = course(train=[0.12, 0.15], held_out=[0.13, 0.15], loss=[2.1, 2.08])
+    diagnosis = diagnose(epochs, num_photos={"train": num, "validation": num}, num_classes=8)
+    assert (diagnosis.sign("chance") is not None) is failed
+
+
+def test_held_out_photos_named_right_speak_against_a_failure() -> None:
+    """Mixed labels can hold the accuracy on training photos down to that of guessing."""
+    epochs = course(train=[0.1, 0.1], held_out=[0.5, 0.7], loss=[1.5, 1.0])
+    assert not diagnose(epochs, num_classes=8).failed
+
+
+def risen(*, last_train_loss: float = 0.9, train: float = 0.24, num_epochs: int = 5) -> list[Epoch]:
+    """Return epochs whose held-out loss rises from the first on; 20 % are named right."""
+    return course(
+        train=[train] * num_epochs,
+        held_out=[0.20] * num_epochs,
+        train_loss=[3.0, *[last_train_loss] * (num_epochs - 1)],
+        loss=[2.0, *[2.4] * (num_epochs - 1)],
+    )
+
+
+def test_a_rise_is_overfitting_only_with_a_lead_that_is_no_chance() -> None:
+    many, few = {"validation": 4000}, {"validation": 64}
+    assert diagnose(risen(), num_photos=many).overfits
+    # Two standard errors of a fifth of 64 photos are 10 points; the gap is 4.
+    assert diagnose(risen(), num_photos=few).sign("rising") is not None
+    assert not diagnose(risen(), num_photos=few).overfits
+
+
+def test_a_rise_is_no_overfitting_while_the_training_loss_is_above_it() -> None:
+    assert not diagnose(risen(last_train_loss=2.9), num_photos={"validation": 4000}).overfits
+
+
+def test_a_rise_over_few_epochs_or_of_guesses_is_no_overfitting() -> None:
+    many = {"train": 4000, "validation": 4000}
+    assert not diagnose(risen(num_epochs=3), num_photos=many).overfits
+    assert diagnose(risen(), num_photos=many, num_classes=8).overfits
+    assert not diagnose(risen(), num_photos=many, num_classes=4).overfits

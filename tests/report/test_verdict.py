@@ -20,6 +20,7 @@ def told(
     kept_epoch: int | None = None,
     prefix: str = "val",
     is_frozen: bool = False,
+    num_classes: int | None = None,
 ) -> Verdict:
     epochs = [
         Epoch(
@@ -35,7 +36,10 @@ def told(
         for i, share in enumerate(train)
     ]
     return pronounce(
-        diagnose(epochs), kept_epoch=kept_epoch, last_epoch=len(epochs), is_frozen=is_frozen
+        diagnose(epochs, num_classes=num_classes),
+        kept_epoch=kept_epoch,
+        last_epoch=len(epochs),
+        is_frozen=is_frozen,
     )
 
 
@@ -158,3 +162,35 @@ def test_without_accuracies_the_losses_are_told() -> None:
     assert "the loss is 0.2000 on training photos and 0.8000 on validation photos" in (
         told(nan, nan, **BY_HEART).text
     )
+
+
+def test_a_run_that_diverged_is_told_with_guessing_beside_it_and_what_may_help() -> None:
+    verdict = told(
+        [0.1] * 4,
+        [0.1, 0.1, 0.1, 0.08],
+        train_loss=[1e24, 1e9, 900.0, 161.0],
+        loss=[3.5e24, 1e12, 1e10, 68355437.0],
+        num_classes=8,
+    )
+    assert verdict.headline == "It failed to learn"
+    assert verdict.is_warning
+    assert verdict.text.replace("\u00a0", " ") == (
+        "At the end the loss is 161.0000 on training photos and 6.8e+07 on validation photos, "
+        "where guessing among 8 classes gets 2.0794. 10.0 % of the training photos are named right "
+        "and 8.0 % of the validation photos; guessing gets 12.5 %. What may help: a learning rate "
+        "('optim.lr') of a tenth, or a longer warm-up ('optim.warmup_epochs')."
+    )
+
+
+@pytest.mark.parametrize("num", [3, 5])
+def test_a_start_that_is_slow_or_short_is_told_to_train_longer(num: int) -> None:
+    losses = [2.2 - 0.04 * i for i in range(num)]
+    verdict = told([0.12] * num, [0.12] * num, train_loss=losses, loss=losses, num_classes=8)
+    assert verdict.headline == "It failed to learn"
+    assert verdict.text.endswith(", and more epochs ('train.epochs').")
+
+
+def test_a_run_that_only_guesses_at_rest_is_not_told_to_train_longer() -> None:
+    verdict = told([0.12] * 4, [0.12] * 4, train_loss=[2.08] * 4, loss=[2.08] * 4, num_classes=8)
+    assert verdict.headline == "It failed to learn"
+    assert "train.epochs" not in verdict.text

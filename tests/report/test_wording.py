@@ -229,3 +229,8 @@ def test_photos_that_training_would_refuse_are_never_said_to_be_fit(
     told = wording.verdict(severities, num_run=19, num_not_run=3, is_trainable=False)
     assert told.endswith("Training would refuse these photos as they are.")
     assert "Nothing forbids" not in told
+
+
+def test_a_huge_loss_is_told_in_two_digits() -> None:
+    assert wording.loss(68355437.0) == "6.8e+07"
+    assert wording.loss(9999.0) == "9999.0000"

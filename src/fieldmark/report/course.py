@@ -26,6 +26,7 @@ def course_values(
     kept_epoch: int | None,
     is_over: bool = True,
     num_photos: Mapping[str, int] | None = None,
+    num_classes: int | None = None,
     is_frozen: bool = False,
 ) -> dict[str, Any]:
     """Return what `course.html.j2` shows of the epochs; without a verdict before it is over.
@@ -35,12 +36,19 @@ def course_values(
         kept_epoch: the epoch whose weights are used; None where that is not known.
         is_over: whether training has ended.
         num_photos: of each split, by its name; with few of them more is put down to chance.
+        num_classes: so that a network that learned nothing can be told; None: it is not.
         is_frozen: whether a head alone was trained, on features of photos that cannot be altered.
     """
     charts = epoch_charts(epochs, kept_epoch=kept_epoch)
     verdict = None
     if is_over and epochs:
-        verdict = judge(epochs, kept_epoch=kept_epoch, num_photos=num_photos, is_frozen=is_frozen)
+        verdict = judge(
+            epochs,
+            kept_epoch=kept_epoch,
+            num_photos=num_photos,
+            num_classes=num_classes,
+            is_frozen=is_frozen,
+        )
     return {
         "first_charts": charts.first,
         "more_charts": charts.more,
@@ -54,10 +62,11 @@ def judge(
     *,
     kept_epoch: int | None,
     num_photos: Mapping[str, int] | None = None,
+    num_classes: int | None = None,
     is_frozen: bool = False,
 ) -> Verdict:
     """Say of at least one epoch whether it overfits; the rest is as in `course_values`."""
-    diagnosis = diagnose(epochs, num_photos=num_photos)
+    diagnosis = diagnose(epochs, num_photos=num_photos, num_classes=num_classes)
     last_epoch = epochs[-1].epoch
     return pronounce(diagnosis, kept_epoch=kept_epoch, last_epoch=last_epoch, is_frozen=is_frozen)
 

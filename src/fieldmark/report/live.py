@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from fieldmark._version import __version__
 from fieldmark.base.files import write_text
 from fieldmark.base.run_folder import RunFolder, read_run_json
+from fieldmark.evaluation.evaluation import read_evaluation
 from fieldmark.report import wording
 from fieldmark.report.course import course_values
 from fieldmark.report.entries import Epoch
@@ -40,6 +41,7 @@ def write_live(
     epochs = read_epochs(folder.history_csv)
     facts = read_run_json(folder) if finished and folder.run_json.is_file() else {}
     splits = facts.get("splits")
+    evaluation = read_evaluation(folder.evaluation_json) if finished else None
     page = render_page(
         "live.html.j2",
         content={"title": folder.path.name},
@@ -60,6 +62,7 @@ def write_live(
             kept_epoch=None,
             is_over=finished,
             num_photos=splits if isinstance(splits, Mapping) else None,
+            num_classes=len(evaluation.classes) if evaluation else None,
             is_frozen=facts.get("strategy") in FROZEN,
         ),
     )

@@ -49,7 +49,11 @@ def optimizer_settings(
     train = _table(resolved, "train")
     if not (optim := _table(resolved, "optim")):
         return tuple(_of_probe(_table(resolved, "probe")))
-    return (*_of_steps(optim, lr=lr), *_of_decay(optim), *_of_loop(train))
+    return (
+        *_of_steps(optim, lr=lr, num_epochs=train.get("epochs")),
+        *_of_decay(optim),
+        *_of_loop(train),
+    )
 
 
 def _of_probe(probe: Mapping[str, Any]) -> Iterator[OptimizerSetting]:
@@ -63,7 +67,9 @@ def _of_probe(probe: Mapping[str, Any]) -> Iterator[OptimizerSetting]:
         yield _row("L2 penalty", strength_label(l2), meaning)
 
 
-def _of_steps(optim: Mapping[str, Any], *, lr: float | None) -> Iterator[OptimizerSetting]:
+def _of_steps(
+    optim: Mapping[str, Any], *, lr: float | None, num_epochs: int | None
+) -> Iterator[OptimizerSetting]:
     """Yield what decides the steps: the rule, their size, and how that changes."""
     key = str(optim.get("name"))
     title, meaning = NAMES.get(key, (key, ""))
@@ -76,7 +82,8 @@ def _of_steps(optim: Mapping[str, Any], *, lr: float | None) -> Iterator[Optimiz
     yield _row("Schedule", schedule, plan)
     warmup = optim.get("warmup_epochs")
     if warmup and schedule != "onecycle":
-        value = f"{warmup:g} epoch{'' if warmup == 1 else 's'}"
+        length = min(warmup, num_epochs / 2) if num_epochs else warmup  # as the schedule has it
+        value = f"{length:g} epoch{'' if length == 1 else 's'}"
         meaning = "the rate rises from zero, while the first gradients are still wild"
         yield _row("Warm-up", value, meaning)
     if momentum := optim.get("momentum"):

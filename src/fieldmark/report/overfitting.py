@@ -2,7 +2,8 @@
 
 In: the epochs. Out: `Diagnosis`: the signs that were seen, each with its number and the threshold
 that it passed, and whether they amount to overfitting.
-Not covered: how it is said (see `verdict`).
+Not covered: how it is said (see `verdict`), what it is gathered in
+(`diagnosis`).
 
 Held-out photos are those of validation, or else of test where those were scored after each epoch.
 The thresholds are Fieldmark's own, set so that what chance does to a few hundred photos is not
@@ -13,17 +14,13 @@ Shapes: E epochs.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fieldmark.report.diagnosis import FAILURES, Diagnosis, Kind, Levels, Sign
 from fieldmark.report.entries import Epoch
-
-Kind = Literal["gap", "growing", "rising", "unsteady", "jagged", "falling"]
-"""gap: training photos are named right more often than held-out ones. growing: that gap widens.
-rising: the held-out loss went up again, the training loss did not. unsteady: both went up again.
-jagged: the held-out accuracy goes up and down. falling: both losses still fall at the end."""
+from fieldmark.report.learned import DIVERGED, blind_loss, has_diverged, is_above_chance
 
 MIN_GAP = 0.05
 """Accuracy on training photos so far above that on held-out ones is a gap: of 500 photos the share
@@ -65,52 +62,6 @@ SPLITS = (("validation", "val"), ("test", "test"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sign:
-    """Something that was seen in the curves: its number, which reached the threshold."""
-
-    kind: Kind
-    value: float
-    threshold: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Levels:
-    """Where the curves end and where they were best; accuracies in 0..1 or NaN, losses in nats."""
-
-    train_accuracy: float
-    accuracy: float
-    train_loss: float
-    loss: float
-    best_epoch: int
-    """That of the lowest held-out loss."""
-    best_loss: float
-    first_loss: float
-    """The held-out loss after the first epoch."""
-
-    @property
-    def gap(self) -> float:
-        """Accuracy on training photos less that on held-out ones; negative where it is lower."""
-        return self.train_accuracy - self.accuracy
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Diagnosis:
-    """What the curves show; `levels` is None where there is nothing to compare."""
-
-    held_out: str
-    """"validation", "test", or nothing where no photos were held out."""
-    num_epochs: int
-    """Epochs in which both training and held-out photos were scored."""
-    levels: Levels | None
-    signs: tuple[Sign, ...]
-    overfits: bool
-
-    def sign(self, kind: Kind) -> Sign | None:
-        """Return the sign of a kind; None where it was not seen."""
-        return next((sign for sign in self.signs if sign.kind == kind), None)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class _Curves:
     """The scored epochs as arrays; accuracies may be NaN, losses are finite."""
 
@@ -128,37 +79,49 @@ class _Curves:
         return float(np.median(values_E[-self.window :]))
 
 
-def diagnose(epochs: Sequence[Epoch], *, num_photos: Mapping[str, int] | None = None) -> Diagnosis:
-    """Look for overfitting in the curves of a training.
+def diagnose(
+    epochs: Sequence[Epoch],
+    *,
+    num_photos: Mapping[str, int] | None = None,
+    num_classes: int | None = None,
+) -> Diagnosis:
+    """Look for overfitting in the curves of a training, and whether anything was learned.
 
     A network overfits where it names training photos right more often than held-out ones, and
     either by a gap that is no chance or with a held-out loss that has risen since its lowest while
-    the training loss fell on. Where training photos are harder, being altered at random, and are
-    named right less often, nothing is called overfitting.
+    the training loss fell on, to below it. Where training photos are harder, being altered at
+    random, and are named right less often, nothing is called overfitting; nor where nothing was
+    learned that could be known by heart.
 
     Args:
         epochs: the rows of the history; what is not finite is left out.
         num_photos: of each split by its name, so that few held-out ones excuse more; None where
             that is not known.
+        num_classes: so that what was learned can be told from guessing; None likewise.
     """
     held_out, curves = _curves(epochs)
-    num = len(curves.epochs_E)
+    num, nums = len(curves.epochs_E), num_photos or {}
     if num < MIN_EPOCHS:
         return Diagnosis(held_out=held_out, num_epochs=num, levels=None, signs=(), overfits=False)
     levels = _levels(curves)
-    error = _standard_error(levels.accuracy, (num_photos or {}).get(held_out))
+    error = _standard_error(levels.accuracy, nums.get(held_out))
     found = (
         _gap(levels, error=error),
         _growing(curves, levels),
         _risen(curves, levels),
         _jagged(curves, error=error),
         _falling(curves),
+        _failure(levels, nums=nums, held_out=held_out, num_classes=num_classes),
     )
     signs = tuple(sign for sign in found if sign is not None)
-    kinds = {sign.kind for sign in signs}
-    overfits = _is_ahead(levels) and bool(kinds & {"gap", "rising"})
+    overfits = _overfits(levels, signs, num_epochs=num, error=error)
     return Diagnosis(
-        held_out=held_out, num_epochs=num, levels=levels, signs=signs, overfits=overfits
+        held_out=held_out,
+        num_epochs=num,
+        levels=levels,
+        signs=signs,
+        overfits=overfits,
+        num_classes=num_classes,
     )
 
 
@@ -219,6 +182,32 @@ def _standard_error(accuracy: float, num: int | None) -> float:
     if not num or not math.isfinite(accuracy):
         return 0.0
     return math.sqrt(accuracy * (1 - accuracy) / num)
+
+
+def _failure(
+    levels: Levels, *, nums: Mapping[str, int], held_out: str, num_classes: int | None
+) -> Sign | None:
+    """Compare the ends with guessing: the losses, or else both accuracies."""
+    if num_classes is None or num_classes < 2:
+        return None
+    if has_diverged(levels.train_loss, levels.loss, num_classes=num_classes):
+        return _sign("diverged", levels.train_loss, DIVERGED * blind_loss(num_classes))
+    shares = {"train": levels.train_accuracy, held_out: levels.accuracy}
+    if not math.isfinite(levels.train_accuracy) or any(
+        is_above_chance(share, num=nums.get(name), num_classes=num_classes)
+        for name, share in shares.items()
+    ):
+        return None
+    return Sign(kind="chance", value=levels.train_accuracy, threshold=1 / num_classes)
+
+
+def _overfits(levels: Levels, signs: Sequence[Sign], *, num_epochs: int, error: float) -> bool:
+    """Tell whether there is a gap, or a rise with a lead on training photos that is no chance."""
+    kinds = {sign.kind for sign in signs}
+    if not _is_ahead(levels) or kinds & FAILURES:
+        return False
+    leads = levels.train_loss < levels.loss and not levels.gap < GAP_ERRORS * error
+    return "gap" in kinds or ("rising" in kinds and num_epochs >= MIN_FOR_TREND and leads)
 
 
 def _is_ahead(levels: Levels) -> bool:

@@ -207,6 +207,7 @@ def _curves(content: ReportContent) -> dict[str, Any]:
             learning.epochs,
             kept_epoch=learning.kept_epoch,
             num_photos=_split_totals(content),
+            num_classes=len(content.classes),
             is_frozen=learning.is_frozen,
         ),
     }

@@ -9,7 +9,9 @@ import math
 from dataclasses import dataclass
 
 from fieldmark.report import wording
-from fieldmark.report.overfitting import Diagnosis, Levels
+from fieldmark.report.diagnosis import Diagnosis, Levels
+from fieldmark.report.learned import blind_loss
+from fieldmark.report.overfitting import MIN_FOR_TREND
 
 MOVED = 1.1
 """A loss that was not at least this many times its lowest has hardly changed."""
@@ -39,6 +41,10 @@ def pronounce(
     levels = diagnosis.levels
     if levels is None:
         return Verdict(headline="", text=_nothing_known(diagnosis, last_epoch), is_warning=False)
+    if diagnosis.failed:
+        return Verdict(
+            headline="It failed to learn", text=_of_failure(diagnosis, levels), is_warning=True
+        )
     saved = kept_epoch is not None and kept_epoch < last_epoch
     parts = [
         _of_rise(diagnosis, levels),
@@ -65,6 +71,29 @@ def _nothing_known(diagnosis: Diagnosis, last_epoch: int) -> str:
             "does on photos that it has not learned from, nor whether it overfits."
         )
     return "Held-out photos were scored after too few epochs to tell overfitting."
+
+
+def _of_failure(diagnosis: Diagnosis, levels: Levels) -> str:
+    """Say what a network came to that learned nothing, beside guessing, and what may help."""
+    num = diagnosis.num_classes or 2
+    told = (
+        f"At the end the loss is {wording.loss(levels.train_loss)} on training photos and "
+        f"{wording.loss(levels.loss)} on {diagnosis.held_out} photos, where guessing among {num} "
+        f"classes gets {wording.loss(blind_loss(num))}."
+    )
+    if math.isfinite(levels.gap):
+        told += (
+            f" {wording.percent(levels.train_accuracy)} of the training photos are named right and "
+            f"{wording.percent(levels.accuracy)} of the {diagnosis.held_out} photos; guessing gets "
+            f"{wording.percent(1 / num)}."
+        )
+    told += (
+        " What may help: a learning rate ('optim.lr') of a tenth, or a longer warm-up "
+        "('optim.warmup_epochs')"
+    )
+    falls = diagnosis.sign("falling") and not diagnosis.sign("diverged")
+    is_early = falls or diagnosis.num_epochs < MIN_FOR_TREND
+    return f"{told}, and more epochs ('train.epochs')." if is_early else f"{told}."
 
 
 def _headline(diagnosis: Diagnosis) -> str:

@@ -17,6 +17,7 @@ COARSE_WIDTH = 0.02
 """Intervals narrower than this are told per 1,000 photos, since per 100 the ends would coincide."""
 
 TINY_LOSS = 1e-4
+HUGE_LOSS = 1e4
 SHORT_S = 10
 MINUTE_S = 60
 HOUR_S = 3600
@@ -62,7 +63,9 @@ def percent(share: float, *, decimals: int = 1) -> str:
 
 
 def loss(value: float) -> str:
-    """Return a loss with four decimals, or with two digits where that would show only zeros."""
+    """Return a loss with four decimals, or with two digits where those would say nothing."""
+    if value >= HUGE_LOSS:
+        return f"{value:.1e}"
     return f"{value:.4f}" if value >= TINY_LOSS or value == 0 else f"{value:.2g}"
 
 

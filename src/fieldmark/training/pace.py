@@ -37,6 +37,7 @@ MEASURED_PIXELS = 32 * 128 * 128
 """In a batch: of larger photos fewer are taken."""
 MIN_MEASURED = 4
 PLAIN = "float32"
+NOT_TRIED = "the usual one with bfloat16; no other was tried"
 
 
 def choose_pace(
@@ -251,6 +252,8 @@ def _told(pace: Pace, rates: Mapping[str, float], course: Course) -> tuple[Choic
         "convolutions": "as matrix products" if pace.lowered else "as they are",
     }
     reasons = {what: _figures(of_what) for what, of_what in figures.items()}
+    if pace.precision == "bfloat16":
+        reasons["memory format"] = NOT_TRIED
     if course.config.precision != "auto":
         reasons["precision"] = "asked for"
     return tuple(Choice(what=what, chosen=chosen[what], reason=reasons[what]) for what in chosen)
