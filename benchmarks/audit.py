@@ -149,7 +149,6 @@ def ask_clean(sample: Sequence[str], pairs: set[frozenset[str]]) -> Iterator[tup
 def find_pairs(folder: Path) -> tuple[set[frozenset[str]], set[frozenset[str]]]:
     """Return the pairs found to be near-duplicates, and those found to be exact copies."""
     from fieldmark.audit.duplicates import find_duplicates
-    from fieldmark.base.executor import ThreadExecutor
     from fieldmark.base.progress import SilentProgress
     from fieldmark.data.cue_cache import CueCache
     from fieldmark.data.scan import scan
@@ -158,7 +157,6 @@ def find_pairs(folder: Path) -> tuple[set[frozenset[str]], set[frozenset[str]]]:
         scanned = scan(
             folder,
             preprocess=None,
-            executor=ThreadExecutor(),
             progress=SilentProgress(),
             cue_cache=cache,
         )

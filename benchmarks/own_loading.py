@@ -20,20 +20,19 @@ def main() -> None:
     options = parser.parse_args()
 
     # Imported before the clock starts, as the peer imports all that it needs.
-    import fieldmark.data.resizing  # noqa: F401
     from fieldmark.base.allocation import keep_memory
-    from fieldmark.base.executor import ThreadExecutor
     from fieldmark.base.progress import SilentProgress
     from fieldmark.data.cue_cache import CueCache
     from fieldmark.data.preprocess import Preprocess
     from fieldmark.data.scan import scan
 
-    keep_memory()  # as every command does
+    keep_memory()  # as every command does, before torch
+    import torch.nn.functional  # noqa: F401
+
     began_s = time.perf_counter()
     scanned = scan(
         options.photos,
         preprocess=Preprocess(size_px=options.size_px, interpolation="bilinear"),
-        executor=ThreadExecutor(),
         progress=SilentProgress(),
         cue_cache=CueCache() if options.cues else None,
     )

@@ -99,7 +99,6 @@ def gather(
         scanned = scan(
             root,
             preprocess=preprocess,
-            executor=ThreadExecutor(),
             progress=progress,
             storage=storage,
             cue_cache=cue_cache,

@@ -10,7 +10,6 @@ import numpy as np
 
 from fieldmark.base.counting import counted
 from fieldmark.base.errors import DataError, nearest_spelling
-from fieldmark.base.executor import ThreadExecutor
 from fieldmark.base.progress import Progress
 from fieldmark.data.catalog import Catalog
 from fieldmark.data.scan import scan
@@ -28,9 +27,7 @@ def predict_folder(
     Raises:
         DataError: there is no photo, or a folder's name is not a class of the run.
     """
-    scanned = scan(
-        root, preprocess=classifier.preprocess, executor=ThreadExecutor(), progress=progress
-    )
+    scanned = scan(root, preprocess=classifier.preprocess, progress=progress)
     catalog, store = scanned.catalog, scanned.store
     assert store is not None
     _require_known(catalog, classifier.classes)

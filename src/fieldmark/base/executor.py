@@ -1,7 +1,8 @@
 """Map a function over items: one after another, or on threads.
 
 In: a function and a sequence. Out: the results in the order of the items, as they come.
-Threads suffice for decoding, since Pillow and NumPy release the interpreter lock.
+Threads suffice for decoding large photos, since Pillow and NumPy release the interpreter lock;
+`processes` are for small ones.
 """
 
 import math

@@ -48,19 +48,33 @@ class CueCache:
         self._lock = threading.Lock()
         self._waiting: dict[str, Inspected] = {}
         self._connection: sqlite3.Connection | None = None
-        path = path or cache_folder() / f"cues-{CUES_VERSION}-pillow-{version('pillow')}.sqlite"
+        self._path: Path | None = (
+            path or cache_folder() / f"cues-{CUES_VERSION}-pillow-{version('pillow')}.sqlite"
+        )
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._connection = sqlite3.connect(path, timeout=WAIT_S, check_same_thread=False)
-            self._connection.execute(_TABLE)
-        except (OSError, sqlite3.Error):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError:
             self._give_up()
+        self._open()
+
+    def let_go(self) -> None:
+        """Write what still waits and close the file until it is needed again.
+
+        To be called before this process is copied, which an open file of SQLite does not survive;
+        then each of the copies may go on to ask, by a connection of its own.
+        """
+        with self._lock:
+            self._flush()
+            if self._connection is not None:
+                self._connection.close()
+            self._connection = None
 
     def get(self, sha256: str) -> Inspected | None:
         """Return what is known of a file, or None."""
         with self._lock:
             if sha256 in self._waiting:
                 return self._waiting[sha256]
+            self._open()
             if self._connection is None:
                 return None
             try:
@@ -92,9 +106,20 @@ class CueCache:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _open(self) -> None:
+        if self._connection is not None or self._path is None:
+            return
+        try:
+            self._connection = sqlite3.connect(self._path, timeout=WAIT_S, check_same_thread=False)
+            self._connection.execute(_TABLE)
+        except sqlite3.Error:
+            self._give_up()
+
     def _flush(self) -> None:
         rows = [(bytes.fromhex(sha256), *_pack(known)) for sha256, known in self._waiting.items()]
         self._waiting.clear()
+        if rows:
+            self._open()
         if self._connection is None:
             return
         try:
@@ -108,7 +133,7 @@ class CueCache:
     def _give_up(self) -> None:
         if self._connection is not None:
             self._connection.close()
-        self._connection = None
+        self._connection, self._path = None, None
 
 
 def _pack(inspected: Inspected) -> Sequence[object]:

@@ -103,6 +103,7 @@ def measure(decoded: Decoded) -> Cues:
     image = decoded.image
     luma = image.convert("L")
     look_HW = np.asarray(_at_most(luma, side=LOOK_PX), dtype=np.float32)
+    contrast = float(look_HW.std())
     thumbnail = image.resize((THUMBNAIL_PX, THUMBNAIL_PX), Image.Resampling.BOX)
     return Cues(
         format=decoded.format,
@@ -112,8 +113,8 @@ def measure(decoded: Decoded) -> Cues:
         stored_width=decoded.width,
         stored_height=decoded.height,
         brightness=float(look_HW.mean()),
-        contrast=float(look_HW.std()),
-        sharpness=_sharpness(look_HW),
+        contrast=contrast,
+        sharpness=_sharpness(look_HW, contrast=contrast),
         thumbnail_SSC=np.array(thumbnail, dtype=np.uint8),
     )
 
@@ -124,21 +125,21 @@ def _at_most(image: Image.Image, *, side: int) -> Image.Image:
     return image if size == image.size else image.resize(size, Image.Resampling.BOX)
 
 
-def _sharpness(luma_HW: NDArray[np.float32]) -> float:
+def _sharpness(luma_HW: NDArray[np.float32], *, contrast: float) -> float:
     """Return the spread of the Laplacian relative to that of the picture itself.
 
     The variance of the Laplacian is a measure of focus (Pech-Pacheco et al. 2000); over the
     variance of the picture it no longer depends on contrast.
     """
-    spread = float(luma_HW.std())
-    if min(luma_HW.shape) < 3 or spread == 0:
+    if min(luma_HW.shape) < 3 or contrast == 0:
         return 0.0
-    return float(laplacian(luma_HW).std()) / spread
+    return float(laplacian(luma_HW).std()) / contrast
 
 
 def laplacian(luma: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the four neighbours less four times the pixel, of the inner pixels of (..., H, W)."""
-    around = luma[..., :-2, 1:-1] + luma[..., 2:, 1:-1]
-    around = around + luma[..., 1:-1, :-2] + luma[..., 1:-1, 2:]
-    difference: NDArray[np.float32] = around - 4 * luma[..., 1:-1, 1:-1]
+    difference: NDArray[np.float32] = luma[..., :-2, 1:-1] + luma[..., 2:, 1:-1]
+    difference += luma[..., 1:-1, :-2]
+    difference += luma[..., 1:-1, 2:]
+    difference -= 4 * luma[..., 1:-1, 1:-1]
     return difference

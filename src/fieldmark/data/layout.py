@@ -6,7 +6,7 @@ Not covered: how files are met (`walk`).
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from fieldmark.data.formats import EXTENSIONS
 from fieldmark.data.walk import (
@@ -74,7 +74,7 @@ class Layout:
 
     def place(self, path: str) -> tuple[str, str | None]:
         """Return the class (or nothing) and the split (or None) of a file's path."""
-        parts = PurePosixPath(path).parts
+        parts = tuple(path.split("/"))
         if parts[: len(self.wrapper)] != self.wrapper:
             return "", None
         below = parts[len(self.wrapper) :]
@@ -144,7 +144,7 @@ def detect_layout(photos: Sequence[str]) -> Layout:
     Train, holding class folders, with test or validation beside it is a split already made if no
     other folder is there, or if one of the two holds mostly the classes of train.
     """
-    paths = [PurePosixPath(photo).parts for photo in photos]
+    paths = [tuple(photo.split("/")) for photo in photos]
     wrapper: tuple[str, ...] = ()
     while True:
         below = [parts[len(wrapper) :] for parts in paths]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from fieldmark.data.catalog import CatalogRow
 from fieldmark.data.cue_cache import CueCache
-from fieldmark.data.cues import Cues, inspect
+from fieldmark.data.cues import Cues, Inspected, inspect
 from fieldmark.data.formats import EXTENSIONS, UnreadableImage
 from fieldmark.data.images import Decoded, decode, repair_of_turn, sides_turned
 from fieldmark.data.layout import NOT_IMAGE, FoundFile, extension_of, has_image_name
@@ -31,16 +31,18 @@ class Reading:
     """None where the file cannot be used, or nobody needs them."""
     cues: Cues | None = None
     """None where the file cannot be used, or nothing was to be measured."""
+    found_out: Inspected | None = None
+    """What the cache of cues did not know and should be told; None where there is nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reader:
-    """Reads files, each once; from any thread."""
+    """Reads files, each once; from any thread or process."""
 
     preprocess: Preprocess | None
     """How a photo becomes pixels; None makes none."""
     cue_cache: CueCache | None
-    """What is known of photos already; None measures nothing."""
+    """What is known of photos already, and only asked here; None measures nothing."""
     without_pixels: Container[str]
     """SHA-256 of the photos whose pixels nobody needs."""
 
@@ -75,14 +77,16 @@ class Reader:
         if self.cue_cache is None:
             row = _row_decoded(file, decoded or decode(content), sha256=sha256)
             return Reading(row=row, pixels_SSC=pixels_SSC)
-        if known is None:
-            known = inspect(content, decoded=decoded)
-            self.cue_cache.put(sha256, known)
-        if known.cues is None:
-            raise UnreadableImage(known.problem)
+        found_out = inspect(content, decoded=decoded) if known is None else None
+        inspected = known or found_out
+        assert inspected is not None
+        if inspected.cues is None:
+            reason = _reason(inspected.problem, path=file.path)
+            row = left_out(file, reason=reason, sha256=sha256)
+            return Reading(row=row, found_out=found_out)
         turns = self.preprocess is None or self.preprocess.orientation == "exif"
-        row = _row_inspected(file, known.cues, known.repairs, sha256=sha256, turns=turns)
-        return Reading(row=row, pixels_SSC=pixels_SSC, cues=known.cues)
+        row = _row_inspected(file, inspected.cues, inspected.repairs, sha256=sha256, turns=turns)
+        return Reading(row=row, pixels_SSC=pixels_SSC, cues=inspected.cues, found_out=found_out)
 
 
 def left_out(file: FoundFile, *, reason: str = "", sha256: str = "") -> CatalogRow:

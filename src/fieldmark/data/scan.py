@@ -6,9 +6,9 @@ Nothing is written to the folder, and nothing outside it is read.
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass, replace
-from itertools import chain
 from pathlib import Path
 
 from fieldmark.base.errors import DataError
@@ -18,13 +18,12 @@ from fieldmark.data.catalog import Catalog, CatalogRow
 from fieldmark.data.cue_cache import CueCache
 from fieldmark.data.cues import Cues
 from fieldmark.data.images import TURNED
-from fieldmark.data.layout import FoundFile, find_files
+from fieldmark.data.layout import find_files
+from fieldmark.data.parallel import read_all
 from fieldmark.data.pixels import PixelStore
 from fieldmark.data.preprocess import Preprocess
 from fieldmark.data.reading import Reader, left_out
 
-MAX_TASK_FILES, MIN_TASKS = 8, 64
-"""Handing out files of a few kilobytes one by one took a tenth more time than eight at a time."""
 _ARCHIVES = frozenset({".zip", ".tar", ".gz", ".tgz", ".7z", ".rar"})
 
 
@@ -43,8 +42,8 @@ def scan(
     root: Path,
     *,
     preprocess: Preprocess | None,
-    executor: Executor,
     progress: Progress,
+    executor: Executor | None = None,
     storage: Path | None = None,
     cue_cache: CueCache | None = None,
     without_pixels: frozenset[str] = frozenset(),
@@ -54,15 +53,15 @@ def scan(
     Args:
         root: the folder with one subfolder of photos per class.
         preprocess: how each photo becomes pixels; None makes the catalog only.
-        executor: maps over the files; threads suffice, as decoding releases the interpreter.
         progress: told of each photo and of what the folder was taken for.
+        executor: maps over the files; None takes processes or threads (see `parallel`).
         storage: where to keep the pixels if they are too many for memory; None: in memory always.
         cue_cache: what is known of photos already; None measures nothing.
         without_pixels: SHA-256 of the photos whose pixels nobody will need.
 
     Raises:
-        DataError: where the folder is missing, is not a folder or cannot be listed, or where
-            `storage` has no room.
+        DataError: where the folder is missing, is not a folder or cannot be listed, where `storage`
+            has no room, or where a decoder took its process down.
     """
     require_folder(root)
     found, layout = find_files(root)
@@ -79,26 +78,24 @@ def scan(
     rows = {file.path: left_out(file) for file in found if file.problem}
     reader = Reader(preprocess=preprocess, cue_cache=cue_cache, without_pixels=without_pixels)
     cues = {}
-    for reading in chain.from_iterable(executor.map(reader.read_some, _tasks(to_read))):
-        path = reading.row.path
-        rows[path] = reading.row
-        if store is not None and reading.pixels_SSC is not None:
-            store.add(path, reading.pixels_SSC)
-        if reading.cues is not None:
-            cues[path] = reading.cues
-        progress.advance()
+    readings = read_all(to_read, reader=reader, executor=executor, note=progress.note)
+    with closing(readings):
+        for reading in readings:
+            path = reading.row.path
+            rows[path] = reading.row
+            if store is not None and reading.pixels_SSC is not None:
+                store.add(path, reading.pixels_SSC)
+            if reading.cues is not None:
+                cues[path] = reading.cues
+            if cue_cache is not None and reading.found_out is not None:
+                cue_cache.put(reading.row.sha256, reading.found_out)
+            progress.advance()
     catalog = Catalog(root=root.resolve(), rows=tuple(rows[path] for path in sorted(rows)))
     progress.finish(summarise(catalog))
     catalog = replace(catalog, notes=layout.notes())
     for note in catalog.notes:
         progress.note(note)
     return Scan(catalog=catalog, store=store, cues=cues)
-
-
-def _tasks(files: Sequence[FoundFile]) -> Sequence[Sequence[FoundFile]]:
-    """Divide the files into tasks for threads, of one file where there are few."""
-    size = min(MAX_TASK_FILES, len(files) // MIN_TASKS + 1)
-    return [files[begin : begin + size] for begin in range(0, len(files), size)]
 
 
 def summarise(catalog: Catalog) -> str:

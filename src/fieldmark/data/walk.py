@@ -94,7 +94,7 @@ def _entries(folder: Path, *, root: Path) -> Iterator[FoundFile | Path]:
                 yield folder / entry.name if is_folder else _examine(entry, root=root)
     except OSError as error:
         reason = f"folder cannot be read: {error.strerror}"
-        yield _found(folder, root=root, num_bytes=0, problem=reason)
+        yield _found(str(folder), root=root, num_bytes=0, problem=reason)
 
 
 def _blocks(folder: Path) -> Iterator[list[os.DirEntry[str]]]:
@@ -111,9 +111,9 @@ def _order(entry: os.DirEntry[str]) -> str:
 
 
 def _examine(entry: os.DirEntry[str], *, root: Path) -> FoundFile:
-    path = Path(entry.path)
+    path = entry.path
     try:
-        problem = _problem_of_link(path, root=root) if entry.is_symlink() else ""
+        problem = _problem_of_link(Path(path), root=root) if entry.is_symlink() else ""
         status = entry.stat(follow_symlinks=not problem)
     except OSError as error:
         return _found(path, root=root, num_bytes=0, problem=f"cannot be read: {error.strerror}")
@@ -138,12 +138,15 @@ def _problem_of_link(link: Path, *, root: Path) -> str:
     return ""
 
 
-def _found(path: Path, *, root: Path, num_bytes: int, problem: str) -> FoundFile:
-    relative = path.relative_to(root).as_posix()
+def _found(path: str, *, root: Path, num_bytes: int, problem: str) -> FoundFile:
+    # As texts: of thousands of files, several times as fast as by pathlib.
+    relative = path[len(str(root).rstrip(os.sep)) + 1 :].replace(os.sep, "/") or "."
     printable, of_name = _printable(relative), _problem_of_name(relative)
     if printable != relative:
         problem = "file or folder name with characters that cannot be printed: rename it"
-    return FoundFile(path=printable, source=path, num_bytes=num_bytes, problem=of_name or problem)
+    return FoundFile(
+        path=printable, source=Path(path), num_bytes=num_bytes, problem=of_name or problem
+    )
 
 
 def _problem_of_name(relative: str) -> str:
