@@ -19,6 +19,7 @@ from fieldmark.earlier import Earlier
 from fieldmark.recipe import Recipe, load_recipe, override
 from fieldmark.resuming import (
     ChangedPhotosError,
+    check_files,
     check_photos,
     digests,
     notes,
@@ -273,6 +274,42 @@ def test_a_trained_run_without_its_catalog_is_refused(folder: RunFolder) -> None
     (folder.checkpoints_dir / "step-00000001-0123456789abcdef.safetensors").write_text("")
     with pytest.raises(ChangedPhotosError, match=r"catalog\.csv is missing"):
         check_photos(folder, catalog_of(PHOTOS))
+
+
+# Photos of a run that has finished
+
+
+@pytest.fixture
+def finished(tmp_path: Path) -> tuple[RunFolder, Path]:
+    """A run folder, and the folder of the three photos that it was made of."""
+    root = tmp_path / "photos"
+    for path in ("cat/1.jpg", "cat/2.jpg", "dog/1.jpg"):
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_bytes(b"12345")
+    catalog = catalog_of(dict.fromkeys(("cat/1.jpg", "cat/2.jpg", "dog/1.jpg"), "a"))
+    rows = tuple(replace(row, num_bytes=5) for row in catalog.rows)
+    write_catalog(tmp_path / "catalog.csv", replace(catalog, rows=rows))
+    return RunFolder(tmp_path), root
+
+
+def test_the_files_of_a_finished_run_are_compared_by_name_and_size(
+    finished: tuple[RunFolder, Path],
+) -> None:
+    folder, root = finished
+    check_files(folder, root)
+    (root / "Thumbs.db").write_bytes(b"")
+    check_files(folder, root)
+    (root / "cat/1.jpg").write_bytes(b"123456")
+    (root / "cat/2.jpg").rename(root / "cat/3.jpg")
+    with pytest.raises(ChangedPhotosError, match=r"are not those that the run in") as refused:
+        check_files(folder, root)
+    assert differences(refused) == [
+        "1 added: cat/3.jpg",
+        "1 removed: cat/2.jpg",
+        "1 changed: cat/1.jpg",
+    ]
+    folder.catalog_csv.unlink()
+    check_files(folder, root)
 
 
 # Circumstances

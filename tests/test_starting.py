@@ -123,6 +123,17 @@ def test_a_new_run_does_not_touch_an_unfinished_one_but_says_how_to_go_on(
     assert record_of(Path("run"))["status"] == "interrupted"
 
 
+def test_a_new_run_in_the_folder_of_one_that_still_trains_is_told_by_which_process(
+    train: Train, pipeline: Pipeline
+) -> None:
+    pipeline.ends = [Stopped("stopped")]
+    stopped(train, out="run")
+    with hold(Path("run/lock")), pytest.raises(RunError) as refused:
+        train(out="run")
+    assert f"run is in use by process {os.getpid()} " in str(refused.value)
+    assert "--resume" not in str(refused.value)
+
+
 def test_a_new_run_does_not_touch_a_finished_one(train: Train, pipeline: Pipeline) -> None:
     train(out="run")
     with pytest.raises(RunError, match=r"already holds something") as refused:
@@ -296,17 +307,6 @@ def test_a_run_killed_before_all_was_recorded_begins_anew_and_says_so(
     assert "by the recipe finetune" in note
     assert pipeline.last["resumed"] is False
     assert record_of(Path("run"))["status"] == "finished"
-
-
-def test_a_finished_run_is_left_as_it_is(
-    train: Train, pipeline: Pipeline, recorder: Any, snapshot: Any
-) -> None:
-    first = train(out="run")
-    before = snapshot(Path("run"))
-    assert train(out="run", resume=True, progress=recorder) == first
-    assert snapshot(Path("run")) == before
-    assert len(pipeline.calls) == 1
-    assert recorder.notes == ["The run in run has finished; there is nothing to go on with."]
 
 
 def test_a_run_that_another_process_trains_is_refused(train: Train, pipeline: Pipeline) -> None:

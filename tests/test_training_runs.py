@@ -328,10 +328,12 @@ def test_a_learning_rate_to_be_found_leaves_its_curve(train_tiny: Train, tmp_pat
 
 
 def test_a_time_budget_is_kept_to_with_one_epoch_at_least(
-    train_tiny: Train, tmp_path: Path
+    train_tiny: Train, tmp_path: Path, recorder: Any
 ) -> None:
     asked = ["train.time_budget_s=1e-3", "train.epochs=9"]
-    folder = folder_of(train_tiny(tmp_path / "run", recipe="finetune", overrides=asked))
+    run = train_tiny(tmp_path / "run", recipe="finetune", overrides=asked, progress=recorder)
+    folder = folder_of(run)
+    assert any("budget leaves, one is run: 0 of 0 s are left after" in n for n in recorder.notes)
     assert len(table(folder.history_csv)) == 1
     resolved = tomllib.loads(folder.resolved_toml.read_text("utf-8"))
     assert resolved["train"]["epochs"] == 1

@@ -96,7 +96,7 @@ def begin(asking: Asking, *, kind: Kind, count: int, progress: Progress) -> Repe
     )
     try:
         with hold(folder.lock):
-            require_free(folder.path)
+            require_free(folder.path, is_locked=True)
             write_text(folder.recipe_toml, recipe_toml(lasting(asked)))
             if kind == SEEDS and asked.train.strategy == "probe":
                 progress.note(ONE_SOLUTION)

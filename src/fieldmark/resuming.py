@@ -19,6 +19,7 @@ from fieldmark.base.run_record import RECORDED_PACKAGES, versions
 from fieldmark.collect import Given
 from fieldmark.data.catalog import Catalog, read_catalog
 from fieldmark.data.group_by import table_of
+from fieldmark.data.layout import find_files
 from fieldmark.earlier import Earlier, has_checkpoint
 from fieldmark.recipe import Recipe, recipe_tables
 
@@ -116,6 +117,39 @@ def check_photos(folder: RunFolder, catalog: Catalog) -> None:
         "removed": sorted(before.keys() - now.keys()),
         "changed": sorted(path for path in now.keys() & before if now[path] != before[path]),
     }
+    _require_unchanged(folder, catalog.root, changes)
+
+
+def check_files(folder: RunFolder, root: Path) -> None:
+    """Refuse other photos than those of a run that has finished, without opening any.
+
+    Files are told apart by path and size alone: there is nothing to train with them.
+
+    Args:
+        folder: of the run; one without catalog.csv has nothing to compare with.
+        root: the folder of photos now, in full.
+
+    Raises:
+        ChangedPhotosError: photos were added or removed, or have another size.
+    """
+    if not folder.catalog_csv.exists():
+        return
+    now = {file.path: file for file in find_files(root)[0]}
+    rows = {row.path: row for row in read_catalog(folder.catalog_csv, root=root).rows}
+    photos = {path: row for path, row in rows.items() if row.width is not None}
+    changes = {
+        "added": [path for path in now if path not in rows and not now[path].problem],
+        "removed": [path for path in photos if path not in now],
+        "changed": [
+            path
+            for path, row in photos.items()
+            if path in now and now[path].num_bytes != row.num_bytes
+        ],
+    }
+    _require_unchanged(folder, root, changes)
+
+
+def _require_unchanged(folder: RunFolder, root: Path, changes: Mapping[str, Sequence[str]]) -> None:
     if any(changes.values()):
         lines = [
             f"\n  {len(paths):,} {kind}: {listed(paths, most=SHOWN)}"
@@ -123,7 +157,7 @@ def check_photos(folder: RunFolder, catalog: Catalog) -> None:
             if paths
         ]
         raise ChangedPhotosError(
-            f"The photos in {catalog.root} are not those that the run in {folder.path} began with:"
+            f"The photos in {root} are not those that the run in {folder.path} began with:"
             f"{''.join(lines)}\nPut them back as they were, or train anew without --resume."
         )
 

@@ -95,7 +95,7 @@ def begin(asking: Asking, *, progress: Progress) -> Path:
     )
     try:
         with hold(folder.lock):
-            require_free(folder.path)  # another may have made its run here before we had the lock
+            require_free(folder.path, is_locked=True)  # another may have made its run here
             _make(folder, asking, asked=asked, given=asking.given, plan=plan, progress=progress)
     except (DataError, SplitError):
         with suppress(OSError):  # something is in it
@@ -114,6 +114,7 @@ def go_on(asking: Asking, *, progress: Progress) -> Path:
     """
     folder = find_run(asking.root, out=asking.out, parent=Path(RUNS_FOLDER))
     if has_finished(folder):
+        _require_same(folder, asking)
         progress.note(f"The run in {folder.path} has finished; there is nothing to go on with.")
         return folder.path
     require_outside(folder.path, photos=asking.root)
@@ -121,6 +122,17 @@ def go_on(asking: Asking, *, progress: Progress) -> Path:
         if not has_finished(folder):
             _go_on(folder, asking, progress=progress)
     return folder.path
+
+
+def _require_same(folder: RunFolder, asking: Asking) -> None:
+    """Refuse what a run that has finished was not made of."""
+    if earlier := read_earlier(folder):
+        asked = asking.recipe_over(earlier.asked)
+        resuming.require_same(earlier, asked=asked, given=asking.given)
+        if asked.model.weights != earlier.asked.model.weights:
+            weights = _weights_of(_lasting_plan(asked))
+            resuming.require_same_weights(earlier, asked=asked, weights=weights)
+    resuming.check_files(folder, asking.root)
 
 
 def _go_on(folder: RunFolder, asking: Asking, *, progress: Progress) -> None:

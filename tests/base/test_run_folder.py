@@ -1,6 +1,7 @@
 """The run folder: never overwritten, each process its own, and read back with care."""
 
 import json
+import os
 import threading
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 
 from fieldmark.base.errors import RunError
+from fieldmark.base.lock import hold
 from fieldmark.base.run_folder import (
     SCHEMA_VERSION,
     RunFolder,
@@ -21,6 +23,7 @@ from fieldmark.base.run_folder import (
     require_free,
     require_outside,
     require_place,
+    require_unused,
 )
 
 
@@ -143,6 +146,24 @@ def test_files_half_written_are_cleared_and_no_others(tmp_path: Path) -> None:
         path.write_text("")
     clear_leftovers(RunFolder(tmp_path))
     assert sorted(path for path in tmp_path.rglob("*") if path.is_file()) == sorted(kept)
+
+
+# In use
+
+
+def test_a_folder_that_a_process_writes_into_is_refused_by_the_name_of_that_process(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "run.json").write_text("{}")
+    with hold(tmp_path / "lock"):
+        for refuse in (require_free, require_unused, create_run_folder):
+            with pytest.raises(RunError, match=rf"is in use by process {os.getpid()} .*--out"):
+                refuse(tmp_path)
+        with pytest.raises(RunError, match="already holds something"):
+            require_free(tmp_path, is_locked=True)
+    require_unused(tmp_path)
+    with pytest.raises(RunError, match="already holds something"):
+        require_free(tmp_path)
 
 
 # Read back

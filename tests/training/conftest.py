@@ -142,6 +142,7 @@ def fit_tiny(
         num_test: int = 0,
         lr: float = 3e-3,
         pace: Pace | None = None,
+        time_left_s: float | None = None,
         optim: Mapping[str, Any] | None = None,
         state: Mapping[str, Any] | None = None,
         **course: Any,
@@ -155,7 +156,12 @@ def fit_tiny(
             validation=of_rows(photos, range(num_train, begin := num_train + num_validation)),
             test=of_rows(photos, range(begin, begin + num_test)) if num_test else None,
             course=made,
-            settled=Settled(pace=pace or Pace(), lr=lr, num_epochs=made.config.epochs),
+            settled=Settled(
+                pace=pace or Pace(),
+                lr=lr,
+                num_epochs=made.config.epochs,
+                time_left_s=time_left_s,
+            ),
             **(state or {}),
         )
 

@@ -1,6 +1,7 @@
 """A run that is stopped anywhere and goes on is, to the last bit, the run that was not stopped."""
 
 import signal
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from fieldmark.base.stopping import Stopped
 from fieldmark.data.augment import AugmentConfig
 from fieldmark.models.classifier import Classifier
+from fieldmark.models.inference import Predictor
 from fieldmark.training.checkpoint import Checkpoint, Checkpoints
 from fieldmark.training.course import Pace, Unwatched
 from fieldmark.training.fit import Fitted
@@ -22,7 +24,7 @@ MakePhotos = Callable[..., tuple[NDArray[np.uint8], NDArray[np.int64]]]
 FitTiny = Callable[..., Fitted]
 
 AFTER_EACH_STEP = 1e-9
-TIMES = ("seconds", "images_per_second", "data_wait_s", "waited_s")
+TIMES = ("seconds", "images_per_second", "data_wait_s", "waited_s", "spent_s")
 EVERYTHING_CHANGED = AugmentConfig(policy="standard", erase=0.5, translate=0.1)
 CONTRARY = {"contrary": True, "lr": 3e-2, "batch_norm": "frozen"}
 COURSES: Mapping[str, Mapping[str, Any]] = {
@@ -243,6 +245,40 @@ def test_a_run_that_is_asked_to_stop_finishes_its_step_and_saves(
         assert watch.saved_steps[-1] == last_of(twice).step == step
     parts = training.part(twice, Unwatched(), every_s=1e6)
     require_same_runs((*parts, twice), (*whole, never))
+
+
+@pytest.mark.parametrize("training", ["EMA", "test watched", "best average kept"], indirect=True)
+@pytest.mark.parametrize("epoch", [1, 2])
+def test_a_run_asked_to_stop_while_it_scores_photos_leaves_at_once_and_scores_them_again(
+    epoch: int, training: Training, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a predictor that would go on for a minute, a photo at a time."""
+    never, once = tmp_path / "never", tmp_path / "once"
+    whole = training.part(never, Unwatched(), every_s=1e6)
+    plain, begun = Predictor.logits, []
+
+    def slow(predictor: Predictor, *args: Any, on_batch: Any, **named: Any) -> Any:
+        begun.append(1)
+        if len(begun) == epoch * (2 if whole[0].history[0].test_loss >= 0 else 1):
+            signal.raise_signal(signal.SIGTERM)
+            for _ in range(60):
+                on_batch(1)
+                time.sleep(1)
+        return plain(predictor, *args, on_batch=on_batch, **named)
+
+    watch, began_s = Crashing(), time.monotonic()
+    monkeypatch.setattr(Predictor, "logits", slow)
+    with pytest.raises(Stopped, match=r"^stopped by SIGTERM$"):
+        training.part(once, watch, every_s=1e6)
+    assert time.monotonic() - began_s < 20
+    monkeypatch.setattr(Predictor, "logits", plain)
+    saved = last_of(once)
+    assert (saved.state["epoch"], saved.state["index"]) == (epoch, 2)
+    assert len(saved.state["history"]) == epoch - 1
+    again = Crashing()
+    parts = training.part(once, again, every_s=1e6)
+    assert again.num_batches == watch.num_batches * (len(whole[0].history) - epoch) / epoch
+    require_same_runs((*parts, once), (*whole, never))
 
 
 def test_a_stop_in_the_very_last_epoch_leaves_a_run_that_only_has_to_be_finished(

@@ -14,6 +14,7 @@ from typing import Any
 from fieldmark._version import __version__
 from fieldmark.base.errors import FieldmarkError, RunError
 from fieldmark.base.files import TEMPORARY
+from fieldmark.base.lock import holder
 
 SCHEMA_VERSION = 1
 LOCK = "lock"
@@ -223,13 +224,18 @@ def clear_leftovers(folder: RunFolder) -> None:
             path.unlink(missing_ok=True)
 
 
-def require_free(path: Path) -> None:
+def require_free(path: Path, *, is_locked: bool = False) -> None:
     """Refuse a path where something already is; nothing is created.
 
     The lock, and files half written, of a run that was killed before it had anything are nothing.
 
+    Args:
+        path: the place.
+        is_locked: whether the caller itself holds the lock on it.
+
     Raises:
-        RunError: `path` is a file, or a folder that already holds something.
+        RunError: `path` is a file, or a folder that already holds something, or that another
+            process writes into.
     """
     try:
         holds_something = path.is_dir() and bool(
@@ -240,12 +246,26 @@ def require_free(path: Path) -> None:
             f"The folder {path} cannot be read: {error.strerror}. Choose another --out."
         ) from error
     if holds_something:
+        if not is_locked:
+            require_unused(path)
         raise RunError(
             f"The folder {path} already holds something, and nothing is ever overwritten. "
             "Choose another --out, or remove the folder first."
         )
     if path.exists() and not path.is_dir():
         raise RunError(f"Cannot write into {path}: it is a file. Choose another --out.")
+
+
+def require_unused(path: Path) -> None:
+    """Refuse a run folder that a process writes into at this moment.
+
+    Raises:
+        RunError: the message names that process.
+    """
+    if found := holder(path / LOCK):
+        raise RunError(
+            f"{path} is in use by {found}. Wait until it has ended, or choose another --out."
+        )
 
 
 def require_place(path: Path, *, photos: Path) -> None:

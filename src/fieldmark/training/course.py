@@ -62,6 +62,8 @@ class Settled:
     lr: float
     num_epochs: int
     choices: tuple[Choice, ...] = ()
+    time_left_s: float | None = None
+    """Of the time budget for epochs, once all was measured; None: there is no budget."""
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""
@@ -75,6 +77,7 @@ class Settled:
             lr=values["lr"],
             num_epochs=values["num_epochs"],
             choices=tuple(Choice(**choice) for choice in values["choices"]),
+            time_left_s=values.get("time_left_s"),
         )
 
 

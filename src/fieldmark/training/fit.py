@@ -21,7 +21,7 @@ from fieldmark.models.randomness import seeded
 from fieldmark.training.batches import Batch, Batches, Photos
 from fieldmark.training.checkpoint import Checkpoint, Checkpoints
 from fieldmark.training.course import Course, Settled, Unwatched, Watch
-from fieldmark.training.patience import reason_to_stop
+from fieldmark.training.patience import reason_of_time, reason_to_stop
 from fieldmark.training.preparation import new_batches, new_state, new_stepper
 from fieldmark.training.saving import Saver
 from fieldmark.training.scoring import scores_of
@@ -107,6 +107,10 @@ def fit(
     return loop.finished()
 
 
+class _AskedError(Exception):
+    """Somebody asked to stop while an epoch was scored."""
+
+
 @dataclass(slots=True, kw_only=True)
 class _Loop:
     classifier: Classifier
@@ -121,20 +125,23 @@ class _Loop:
     watch: Watch
     _told_s: float = field(default_factory=time.monotonic)
     _told_photos: int = 0
+    _counted_s: float = 0.0
 
     def run(self, *, is_new: bool) -> None:
         """Train until the last epoch or until there is reason to stop."""
         if is_new:
             self.saver.save()
-        config, device = self.course.config, self.course.device
+        config, device, self._counted_s = self.course.config, self.course.device, time.monotonic()
         with seeded(config.seed, device=device), deferred() as stop, self.batches.running():
             while not self.state.is_done:
                 try:
                     with self._training():
                         self._steps(stop)
-                    self._close_epoch()
+                    self._close_epoch(stop)
                 except DivergedError as error:
                     raise self._diverged(error) from error
+                except _AskedError:
+                    self._leave(stop)  # all steps of the epoch are done; its scoring begins anew
                 if stop.asked:
                     self._leave(stop)
                 if self.saver.is_due() or self.state.is_done:
@@ -178,6 +185,7 @@ class _Loop:
             state.seconds = before_s + time.perf_counter() - began_s
             state.waited_s = waited_s + self.batches.waited_s - already_s
             self._tell(batch, lr)
+            self._count_time()
             if stop.asked:
                 self._leave(stop)
             if self.saver.is_due():
@@ -209,12 +217,12 @@ class _Loop:
         self.watch.scalars(self.state.step, values)
         self._told_s, self._told_photos = now_s, 0
 
-    def _close_epoch(self) -> None:
+    def _close_epoch(self, stop: Stop) -> None:
         """Score what is watched, write the row of the epoch, and begin the next."""
         state, began_s = self.state, time.monotonic()
         swapped = state.ema.swapped(self.classifier.network) if state.ema else nullcontext()
         with swapped:
-            state.history.append(self._row())
+            state.history.append(self._row(stop))
             if self.course.config.keeps_best:
                 state.keep_if_best(self.classifier.network.state_dict())
         state.stopped_early = reason_to_stop(
@@ -222,12 +230,31 @@ class _Loop:
             patience=self.course.config.patience,
             num_epochs=state.settled.num_epochs,
         )
+        self._stop_in_time()
         state.epoch, state.index, state.seconds, state.waited_s = state.epoch + 1, 0, 0.0, 0.0
         state.tally = Tally(len(self.train.labels_N), device=self.course.device)
         self.watch.epoch(state.history, num_epochs=state.settled.num_epochs)
         self._told_s += time.monotonic() - began_s  # the speed told is that of training
 
-    def _row(self) -> Epoch:
+    def _stop_in_time(self) -> None:
+        """End training where another epoch would overrun the time budget, and say so."""
+        self._count_time()
+        state = self.state
+        reason = reason_of_time(state.settled, state.history, spent_s=state.spent_s)
+        if reason and not state.stopped_early:
+            state.stopped_early = reason
+            self.watch.note(f"{reason[:1].upper()}{reason[1:]}.")
+
+    def _count_time(self) -> None:
+        now_s = time.monotonic()
+        self.state.spent_s += now_s - self._counted_s
+        self._counted_s = now_s
+
+    def _row(self, stop: Stop) -> Epoch:
+        def leave_if_asked(_: int) -> None:
+            if stop.asked:
+                raise _AskedError
+
         state, num_classes = self.state, len(self.classifier.classes)
         passed = {"train": state.tally.scores(num_classes=num_classes)}
         watched = scores_of(
@@ -235,6 +262,7 @@ class _Loop:
             {"val": self.validation, "test": self.test},
             device=self.course.device,
             last_step=state.index - 1,
+            on_batch=leave_if_asked,
         )
         seconds = max(state.seconds, 1e-9)
         return Epoch(

@@ -43,6 +43,7 @@ def scores_of(
     *,
     device: torch.device,
     last_step: int,
+    on_batch: Callable[[int], None] | None = None,
 ) -> dict[str, dict[str, float]]:
     """Return what `tally.SCORES` names for each split, by the weights as they are.
 
@@ -51,6 +52,8 @@ def scores_of(
         splits: by name; those that are None or without photos have NaN for all scores.
         device: on which to predict.
         last_step: of the epoch, from 0, to be named where the weights are lost.
+        on_batch: called with the number of photos done after each batch; what it raises ends the
+            scoring.
 
     Raises:
         DivergedError: a logit is infinite or not a number.
@@ -61,7 +64,7 @@ def scores_of(
         return scores
     predictor, num_classes = Predictor(classifier, device=device), len(classifier.classes)
     for name, photos in looked_at.items():
-        logits_NC = predictor.logits(photos.pixels_MHWC, rows_N=photos.rows_N)
+        logits_NC = predictor.logits(photos.pixels_MHWC, rows_N=photos.rows_N, on_batch=on_batch)
         if not np.isfinite(logits_NC).all():
             raise DivergedError(math.nan, np.empty(0, dtype=np.int64), last_step)
         scores[name] = scores_of_logits(logits_NC, photos.labels_N, num_classes=num_classes)

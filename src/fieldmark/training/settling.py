@@ -5,11 +5,13 @@ range test where there was one. The network is left as it was.
 """
 
 import math
+import statistics
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 
+from fieldmark.base.counting import counted
 from fieldmark.models.classifier import Classifier
 from fieldmark.models.inference import Predictor
 from fieldmark.models.lowering import lowered
@@ -24,7 +26,7 @@ from fieldmark.training.range_test import RangeTest, range_test, rates
 PLANNED_SHARE = 0.9
 """Of a time budget that is planned; the rest is for steps that take longer than those measured."""
 NUM_TIMED = 4
-"""Steps, of which the fastest but the first stands for all."""
+"""Steps, of which the median of all but the first stands for all."""
 NUM_SCORED = 64
 """Photos predicted to tell how long it takes to score a split."""
 
@@ -72,25 +74,30 @@ def settle(
     if config.time_budget_s is not None:
         watched = (validation, test) if test is not None else (validation,)
         epoch_s = seconds_an_epoch(classifier, batches, course, settled, watched=watched)
-        left_s = config.time_budget_s - (time.monotonic() - began_s)
-        settled = _planned(settled, epoch_s=epoch_s, left_s=left_s, config_epochs=config.epochs)
+        measured_s = time.monotonic() - began_s
+        settled = _planned(
+            settled, epoch_s=epoch_s, measured_s=measured_s, budget_s=config.time_budget_s
+        )
     return Findings(settled=settled, range_test=tested)
 
 
-def _planned(settled: Settled, *, epoch_s: float, left_s: float, config_epochs: int) -> Settled:
+def _planned(settled: Settled, *, epoch_s: float, measured_s: float, budget_s: float) -> Settled:
+    """Plan as many epochs as fit, up to those that `settled` has, and at least one."""
+    left_s = max(0.0, budget_s - measured_s)
     fitting = math.floor(PLANNED_SHARE * left_s / max(epoch_s, 1e-9))
-    num_epochs = max(1, min(config_epochs, fitting))
+    num_epochs = max(1, min(settled.num_epochs, fitting))
+    left = (
+        f"{left_s:,.0f} of {budget_s:,.0f} s are left after {measured_s:,.0f} s of measuring, "
+        f"{epoch_s:,.1f} s each"
+    )
     if fitting < 1:
-        reason = (
-            f"an epoch takes about {epoch_s:,.1f} s, more than the time budget leaves; one is run"
-        )
+        reason = f"an epoch takes more than the time budget leaves, one is run: {left}"
     else:
-        reason = (
-            f"an epoch takes about {epoch_s:,.1f} s, so {fitting:,} fit into the time budget; "
-            f"train.epochs allows {config_epochs:,}"
-        )
+        allowed = f"; train.epochs allows {settled.num_epochs:,}"
+        fit = "fits" if fitting == 1 else "fit"
+        reason = f"{counted(fitting, 'epoch')} {fit}: {left}{allowed}"
     choice = Choice(what="epochs", chosen=str(num_epochs), reason=reason)
-    return _with(replace(settled, num_epochs=num_epochs), choice)
+    return _with(replace(settled, num_epochs=num_epochs, time_left_s=left_s), choice)
 
 
 def _with(settled: Settled, choice: Choice) -> Settled:
@@ -158,7 +165,7 @@ def _seconds_a_step(
             began_s = time.perf_counter()
             if len(times) == NUM_TIMED:
                 break
-    return min(times[1:])
+    return statistics.median(times[1:])
 
 
 def _scoring_s(classifier: Classifier, photos: Photos, course: Course) -> float:

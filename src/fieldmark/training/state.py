@@ -46,6 +46,8 @@ class TrainingState:
     """That the present epoch has trained so far."""
     waited_s: float = 0.0
     """Of these, spent waiting for batches."""
+    spent_s: float = 0.0
+    """On epochs so far, their scoring and saving included; not what was lost by a crash."""
     micro_batch: int = 0
     history: list[Epoch] = field(default_factory=list)
     best: Best = field(default_factory=Best)
@@ -81,6 +83,7 @@ class TrainingState:
                 "index": self.index,
                 "seconds": self.seconds,
                 "waited_s": self.waited_s,
+                "spent_s": self.spent_s,
                 "num_seen": self.tally.num_seen,
                 "micro_batch": self.micro_batch,
                 "history": [epoch.to_json() for epoch in self.history],
@@ -101,6 +104,7 @@ class TrainingState:
         self.tally.load(checkpoint.part("tally"), num_seen=state["num_seen"])
         for name in ("epoch", "index", "seconds", "waited_s", "micro_batch", "stopped_early"):
             setattr(self, name, state[name])
+        self.spent_s = state.get("spent_s", 0.0)  # older ones do not have it
         self.history = [Epoch.from_json(row) for row in state["history"]]
         if state["best_epoch"]:
             best = checkpoint.part("best")

@@ -242,6 +242,9 @@ def _settled(
     progress.start("Preparation", total=None, unit="steps")
     found = settle(classifier, train=train, validation=validation, test=test, course=course)
     progress.finish(", ".join(map(_in_words, found.settled.choices)))
+    for choice in found.settled.choices:
+        if choice.what == "epochs":
+            progress.note(f"{choice.reason[:1].upper()}{choice.reason[1:]}.")
     return found.settled, found.range_test
 
 
