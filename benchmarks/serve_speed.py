@@ -130,6 +130,7 @@ def served(command: Sequence[str]) -> Iterator[tuple[int, psutil.Process]]:
     process = subprocess.Popen(
         [part.replace("PORT", str(port)) for part in command], env=environment
     )
+    workers: list[psutil.Process] = []
     try:
         last = time.monotonic() + 120
         while time.monotonic() < last and process.poll() is None:
@@ -138,8 +139,13 @@ def served(command: Sequence[str]) -> Iterator[tuple[int, psutil.Process]]:
             time.sleep(0.1)
         yield port, psutil.Process(process.pid)
     finally:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            workers = psutil.Process(process.pid).children(recursive=True)
         process.terminate()
         process.wait(40)
+        for worker in workers:  # LitServe leaves them, and they would slow down whatever comes next
+            with contextlib.suppress(psutil.NoSuchProcess):
+                worker.kill()
 
 
 def _commands(asked: argparse.Namespace) -> dict[str, list[str]]:
