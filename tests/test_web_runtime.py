@@ -32,6 +32,7 @@ def published(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> bytes:
     digest = base64.b64encode(hashlib.sha512(content).digest()).decode("ascii")
     sums = {name: hashlib.sha256(one).hexdigest() for name, one in CONTENTS.items()}
     monkeypatch.setenv("FIELDMARK_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("npm_config_registry", "https://mirror.example/npm")
     monkeypatch.setattr(web_runtime, "INTEGRITY", f"sha512-{digest}")
     monkeypatch.setattr(web_runtime, "FILES", sums)
     return content
@@ -103,6 +104,32 @@ def test_a_mirror_of_npm_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("npm_config_registry", "https://mirror.example/npm/")
     address = "https://mirror.example/npm/onnxruntime-web/-/onnxruntime-web-1.30.0.tgz"
     assert web_runtime.package_url() == address
+
+
+@pytest.fixture
+def no_registry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An environment that names no registry."""
+    for name in ("npm_config_registry", "NPM_CONFIG_REGISTRY"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_npm_is_asked_for_its_registry(
+    no_registry: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    npm = tmp_path / "npm"
+    npm.write_text("#!/bin/sh\necho https://mirror.example/npm/\n")
+    npm.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    address = "https://mirror.example/npm/onnxruntime-web/-/onnxruntime-web-1.30.0.tgz"
+    assert web_runtime.package_url() == address
+
+
+def test_without_npm_the_message_says_how_to_do_without(
+    no_registry: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ExportError, match=r"Install npm; or set npm_config_registry.*--ort DIR"):
+        web_runtime.package_url()
 
 
 def test_only_the_web_is_asked(monkeypatch: pytest.MonkeyPatch, recorder: Any) -> None:

@@ -12,6 +12,8 @@ import contextlib
 import hashlib
 import io
 import os
+import shutil
+import subprocess
 import tarfile
 import time
 from collections.abc import Mapping
@@ -38,9 +40,9 @@ FILES = {
 SUBFOLDER = "dist"
 """Where they are in the package."""
 REGISTRY_VARIABLE = "npm_config_registry"
-"""Environment variable of npm that names another registry, such as a company's mirror."""
-REGISTRY = "https://registry.npmjs.org"
-"""npm's own default: there is no other place that this version is published at."""
+"""Environment variable of npm that names its registry, such as a company's mirror."""
+NPM_LIMIT_S = 30.0
+"""How long npm may take to say which registry it uses."""
 SILENCE_LIMIT_S = 20.0
 """How long the download may stand still."""
 DOWNLOAD_LIMIT_S = 1800.0
@@ -105,9 +107,35 @@ def _read(folder: Path) -> dict[str, bytes]:
 
 
 def package_url() -> str:
-    """Return the address of the package in the registry that npm is told to use, or its default."""
+    """Return the address of the package in the registry that npm is told to use, or its own.
+
+    Raises:
+        ExportError: no environment variable names a registry, and npm is not there to be asked.
+    """
     chosen = os.environ.get(REGISTRY_VARIABLE) or os.environ.get(REGISTRY_VARIABLE.upper())
-    return f"{(chosen or REGISTRY).rstrip('/')}/{PACKAGE}/-/{PACKAGE}-{VERSION}.tgz"
+    return f"{(chosen or _registry_of_npm()).rstrip('/')}/{PACKAGE}/-/{PACKAGE}-{VERSION}.tgz"
+
+
+def _registry_of_npm() -> str:
+    npm = shutil.which("npm")
+    told = ""
+    if npm is not None:
+        with contextlib.suppress(OSError, subprocess.SubprocessError):
+            told = subprocess.run(  # noqa: S603 - npm of this machine, and nothing of the user's
+                [npm, "config", "get", "registry"],
+                capture_output=True,
+                check=True,
+                encoding="utf-8",
+                timeout=NPM_LIMIT_S,
+            ).stdout.strip()
+    if not told:
+        raise ExportError(
+            f"{PACKAGE} {VERSION}, which computes in the browser, is not in the cache, and npm is "
+            f"not installed to say where it is to be had. Install npm; or set {REGISTRY_VARIABLE} "
+            f"to the address of a registry of npm packages; or run 'npm install "
+            f"{PACKAGE}@{VERSION}' elsewhere and give that package's folder with --ort DIR."
+        )
+    return told
 
 
 def _downloaded(progress: Progress) -> bytes:
