@@ -75,15 +75,16 @@ def _keep_nulls(api: FastAPI) -> None:
 
 def _photos(api: FastAPI, routes: Any, service: Service) -> None:
     tags = ["Photos"]
-    _post(
+    _add(
         api,
+        "POST",
         "/predict",
         routes.predict,
         shape=shapes.PredictShape,
         example=examples.PREDICTED,
         statuses=(*BODIES, 415, 422),
         body=PHOTO_BODY,
-        query=[
+        parameters=[
             _query(
                 "top_k",
                 "How many classes to give.",
@@ -92,14 +93,15 @@ def _photos(api: FastAPI, routes: Any, service: Service) -> None:
         ],
         tags=tags,
     )
-    _post(
+    _add(
         api,
+        "POST",
         "/explain",
         routes.explain,
         content={"image/png": {**BINARY, "example": examples.EXPLAINED}},
         statuses=(*BODIES, 404, 415, 422),
         body=PHOTO_BODY,
-        query=[
+        parameters=[
             _query(
                 "class",
                 "The class whose evidence to draw; default: the one that the photo is named.",
@@ -108,15 +110,16 @@ def _photos(api: FastAPI, routes: Any, service: Service) -> None:
         ],
         tags=tags,
     )
-    _post(
+    _add(
         api,
+        "POST",
         "/nearest",
         routes.nearest,
         shape=shapes.NearestShape,
         example=examples.NEAREST,
         statuses=(*BODIES, 404, 415, 422),
         body=PHOTO_BODY,
-        query=[
+        parameters=[
             _query(
                 "most",
                 "How many photos to give.",
@@ -128,16 +131,18 @@ def _photos(api: FastAPI, routes: Any, service: Service) -> None:
 
 
 def _plain(api: FastAPI, routes: Any) -> None:
-    _get(
+    _add(
         api,
+        "GET",
         "/about",
         routes.about,
         shape=shapes.AboutShape,
         example=examples.ABOUT,
         tags=["Server"],
     )
-    _get(
+    _add(
         api,
+        "GET",
         "/metrics",
         routes.metrics,
         content={"text/plain": {"schema": {"type": "string"}, "example": examples.METRICS}},
@@ -147,28 +152,45 @@ def _plain(api: FastAPI, routes: Any) -> None:
 
 def _protocol(api: FastAPI, routes: Any, service: Service) -> None:
     tags = ["Open Inference Protocol"]
-    _get(api, "/v2", routes.server, shape=shapes.ServerShape, tags=tags)
-    _get(api, "/v2/health/live", routes.live, shape=shapes.LiveShape, tags=tags)
-    _get(api, "/v2/health/ready", routes.ready, shape=shapes.ReadyShape, statuses=(503,), tags=tags)
+    _add(api, "GET", "/v2", routes.server, shape=shapes.ServerShape, tags=tags)
+    _add(api, "GET", "/v2/health/live", routes.live, shape=shapes.LiveShape, tags=tags)
+    _add(
+        api,
+        "GET",
+        "/v2/health/ready",
+        routes.ready,
+        shape=shapes.ReadyShape,
+        statuses=(503,),
+        tags=tags,
+    )
     name = service.answerer.name
     for place in ("/v2/models/{name}", "/v2/models/{name}/versions/{version}"):
         path = [_path("name", name)]
         if place.endswith("{version}"):
             path.append(_path("version", protocol.VERSION))
-        _get(
-            api, place, routes.model, shape=shapes.ModelShape, statuses=(404,), path=path, tags=tags
-        )
-        _get(
+        _add(
             api,
+            "GET",
+            place,
+            routes.model,
+            shape=shapes.ModelShape,
+            statuses=(404,),
+            parameters=path,
+            tags=tags,
+        )
+        _add(
+            api,
+            "GET",
             f"{place}/ready",
             routes.model_ready,
             shape=shapes.ModelReadyShape,
             statuses=(404, 503),
-            path=path,
+            parameters=path,
             tags=tags,
         )
-        _post(
+        _add(
             api,
+            "POST",
             f"{place}/infer",
             routes.infer,
             shape=shapes.InferShape,
@@ -183,13 +205,14 @@ def _protocol(api: FastAPI, routes: Any, service: Service) -> None:
                     }
                 },
             },
-            query=path,
+            parameters=path,
             tags=tags,
         )
 
 
-def _get(
+def _add(
     api: FastAPI,
+    method: str,
     place: str,
     route: Route,
     *,
@@ -197,51 +220,26 @@ def _get(
     content: Mapping[str, Any] | None = None,
     example: Any = None,
     statuses: tuple[int, ...] = (),
-    path: list[dict[str, Any]] | None = None,
+    parameters: list[dict[str, Any]] | None = None,
+    body: Mapping[str, Any] | None = None,
     tags: list[str],
 ) -> None:
+    extra: dict[str, Any] = {} if parameters is None else {"parameters": parameters}
+    if body is not None:
+        extra["requestBody"] = dict(body)
     api.add_api_route(
         place,
         route,
-        methods=["GET"],
+        methods=[method],
         tags=tags,  # type: ignore[arg-type]  # a list of strings is one of those that it takes
-        operation_id=_operation("get", place),
+        operation_id=_operation(method.lower(), place),
         response_model=None,
         response_class=JSONResponse if shape is not None else Response,
         responses={
             200: _answer(shape, content=content, example=example),
             **_refusals(place, (*statuses, *GUARDED)),
         },
-        openapi_extra={"parameters": path} if path else None,
-    )
-
-
-def _post(
-    api: FastAPI,
-    place: str,
-    route: Route,
-    *,
-    shape: type[BaseModel] | None = None,
-    content: Mapping[str, Any] | None = None,
-    example: Any = None,
-    statuses: tuple[int, ...],
-    body: Mapping[str, Any],
-    query: list[dict[str, Any]],
-    tags: list[str],
-) -> None:
-    api.add_api_route(
-        place,
-        route,
-        methods=["POST"],
-        tags=tags,  # type: ignore[arg-type]  # a list of strings is one of those that it takes
-        operation_id=_operation("post", place),
-        response_model=None,
-        response_class=JSONResponse if shape is not None else Response,
-        responses={
-            200: _answer(shape, content=content, example=example),
-            **_refusals(place, (*statuses, *GUARDED)),
-        },
-        openapi_extra={"requestBody": dict(body), "parameters": query},
+        openapi_extra=extra or None,
     )
 
 
