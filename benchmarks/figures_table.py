@@ -28,14 +28,29 @@ class FiguresTable:
 
     def record(self, rows: Sequence[tuple[str, ...]], *, path: Path = README) -> None:
         """Put rows into the table; exits where its markers are lost."""
-        begin, end = f"<!-- {self.name}: begin -->", f"<!-- {self.name}: end -->"
-        before, found_begin, rest = path.read_text("utf-8").partition(begin)
-        old, found_end, after = rest.partition(end)
-        if not (found_begin and found_end):
-            sys.exit(f"{path} has lost its markers {begin} and {end}; put them back.")
-        lines = [line for line in old.splitlines() if line.startswith("|")]
+        lines = [line for line in recorded_text(self.name, path).splitlines() if line[:1] == "|"]
         kept = [tuple(cell.strip() for cell in line.strip("|").split("|")) for line in lines[2:]]
         by_key = {row[: self.num_keys]: row for row in (*kept, *rows)}
-        table = "\n".join(self.lines(list(by_key.values())))
-        path.write_text(f"{before}{begin}\n{table}\n{end}{after}", encoding="utf-8")
-        print(f"Recorded in {path}", file=sys.stderr)
+        record_text(self.name, "\n".join(self.lines(list(by_key.values()))), path=path)
+
+
+def recorded_text(name: str, path: Path = README) -> str:
+    """Return what stands between two markers; exits where they are lost."""
+    return _around(name, path)[1]
+
+
+def record_text(name: str, text: str, *, path: Path = README) -> None:
+    """Put a text between two markers; exits where they are lost."""
+    before, _, after = _around(name, path)
+    path.write_text(f"{before}\n{text}\n{after}", encoding="utf-8")
+    print(f"Recorded in {path}", file=sys.stderr)
+
+
+def _around(name: str, path: Path) -> tuple[str, str, str]:
+    """Return what stands before, between and after two markers; these stay with the outer two."""
+    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+    before, found_begin, rest = path.read_text("utf-8").partition(begin)
+    text, found_end, after = rest.partition(end)
+    if not (found_begin and found_end):
+        sys.exit(f"{path} has lost its markers {begin} and {end}; put them back.")
+    return before + begin, text, end + after

@@ -3,11 +3,11 @@
 In: a folder of photos and a split file. Out: one Markdown row a program on standard output; with
 --record the same rows stand in the table of benchmarks/README.md.
 Both start from the same random weights, seed by seed, and see the same pixels. They are compared by
-their accuracy on the test photos after the same few epochs. Then Fieldmark trains its 20 epochs.
+their accuracy on the test photos after the same few epochs. What comes of all 20 is the matter of
+reference_results.py.
 """
 
 import argparse
-import json
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,6 @@ from statistics import mean, median
 from typing import Any
 
 from conditions import (
-    accuracy_in_percent,
     add_threads,
     existing,
     machine,
@@ -59,7 +58,6 @@ class Options:
     seeds: int
     epochs: int
     lr: float
-    skip_whole: bool
     threads: int | None
     record: bool
 
@@ -88,9 +86,8 @@ def parse_options(arguments: Sequence[str]) -> Options:
     parser.add_argument("--seeds", type=int, default=3, metavar="N", help="default: 3")
     parser.add_argument("--epochs", type=int, default=5, metavar="N", help="default: 5")
     parser.add_argument(
-        "--lr", type=float, default=1e-3, metavar="RATE", help="of the few epochs; default: 0.001"
+        "--lr", type=float, default=1e-3, metavar="RATE", help="default: 0.001, the recipe's"
     )
-    parser.add_argument("--skip-whole", action="store_true", help="leave out the 20 epochs")
     add_threads(parser)
     parser.add_argument("--record", action="store_true", help="update benchmarks/README.md")
     options = Options(**vars(parser.parse_args(arguments)))
@@ -117,25 +114,22 @@ def measure(options: Options, *, folder: Path) -> list[tuple[str, ...]]:
         write_arrays(options.photos, options.split_file, out=folder / "arrays.npz")
     for seed in range(options.seeds):
         print(f"Seed {seed} of {options.seeds}", file=sys.stderr)
-        run = train(options, folder=folder, seed=seed, epochs=options.epochs, lr=options.lr)
-        ours.append(of_run(run))
+        ours.append(of_run(train(options, folder=folder, seed=seed)))
+        print(f"  Fieldmark {ours[-1]}", file=sys.stderr)
         if options.keras_python:
             theirs.append(of_keras(run_keras(options, folder=folder, seed=seed)))
+            print(f"  Keras {theirs[-1]}", file=sys.stderr)
     rows = [row_of("fieldmark train --recipe reference", ours, options)]
     if theirs:
         rows.append(row_of(KERAS, theirs, options))
-    if not options.skip_whole:
-        rows.append(row_of_whole(train(options, folder=folder, seed=0, epochs=20)))
     return rows
 
 
-def train(
-    options: Options, *, folder: Path, seed: int, epochs: int, lr: float = 1e-3
-) -> FinishedRun:
+def train(options: Options, *, folder: Path, seed: int) -> FinishedRun:
     """Run the recipe from random weights."""
-    into = folder / f"{seed}-{epochs}"
+    into = folder / str(seed)
     into.mkdir()
-    settings = {"train.seed": seed, "train.epochs": epochs, "optim.lr": lr}
+    settings = {"train.seed": seed, "train.epochs": options.epochs, "optim.lr": options.lr}
     command = train_command(
         options.photos,
         into / "run",
@@ -187,22 +181,6 @@ def row_of(program: str, found: Sequence[Outcome], options: Options) -> tuple[st
 def by_seed(shares: Sequence[float]) -> str:
     each = ", ".join(f"{100 * share:.1f}" for share in shares)
     return f"{100 * mean(shares):.1f} % (seeds: {each})"
-
-
-def row_of_whole(run: FinishedRun) -> tuple[str, ...]:
-    """Return the row of the 20 epochs, with the time of the whole command."""
-    evaluation = json.loads((run.path / "evaluation.json").read_text("utf-8"))
-    told = accuracy_in_percent(num_correct=run.num_correct, num_photos=run.num_test)
-    precision, recall, loss = (
-        evaluation[key]["value"] for key in ("thresholded_precision", "thresholded_recall", "loss")
-    )
-    outcome = of_run(run)
-    return (
-        "fieldmark train --recipe reference, 20 epochs",
-        f"{told}, precision {precision:.4f}, recall {recall:.4f}, loss {loss:.4f}",
-        f"{100 * outcome.train_accuracy:.1f} %",
-        f"{outcome.seconds:.1f}; the whole command {run.cost.seconds:.0f}",
-    )
 
 
 if __name__ == "__main__":

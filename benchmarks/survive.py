@@ -1,15 +1,17 @@
 """Does a run that is killed go on as if nothing had happened?
 
 In: nothing, since photos are drawn. Out: one Markdown row on standard output; with --record the
-same row stands in the table of benchmarks/README.md. Exits with 1 where a weight differs.
+same row stands in the table of benchmarks/README.md. Exits with 1 where any of it differs.
 One run is left alone. Others, with the same photos and the same recipe, are killed at random
 moments of their life without any warning, start-up and saving included, and told to go on. All must
-end with the same bytes in model.safetensors. The network is small, but averages its weights, mixes
+end with the same bytes in model.safetensors, predictions.csv and evaluation.json, and with the same
+history but for the seconds. The network is small, but averages its weights, mixes
 photos, drops paths at random and computes in bfloat16, and saves what it has every fraction of a
 second.
 """
 
 import argparse
+import csv
 import hashlib
 import os
 import random
@@ -32,7 +34,12 @@ from figures_table import FiguresTable
 
 TABLE = FiguresTable(name="survive", header=("Question", "Answer", "Machine", "Date"), num_keys=1)
 CLASSES, PHOTOS_A_CLASS, SIDE_PX = 3, 40, 48
-MODEL, RECORD, CHECKPOINTS = Path("model") / "model.safetensors", "run.json", "checkpoints"
+RECORD, CHECKPOINTS, HISTORY = "run.json", "checkpoints", "history.csv"
+SAME = (Path("model") / "model.safetensors", Path("predictions.csv"), Path("evaluation.json"))
+"""Files that must be the same to the last byte."""
+COMPARED = "weights, predictions, evaluation and history"
+TIMED = ("seconds", "images_per_second", "data_wait_s")
+"""Columns of the history that no two runs share."""
 UNFINISHED = "*.tmp"
 """What a file is called until all of it is on the disk."""
 POLL_S = 0.0005
@@ -79,14 +86,14 @@ def main() -> None:
         began_s = time.monotonic()
         run_to_the_end(folder / "whole", folder)
         life_s = time.monotonic() - began_s
-        expected = digest_of(folder / "whole" / MODEL)
+        expected = digest_of(folder / "whole")
         survivors = list(survive(options, folder, life_s=life_s))
     same = sum(survivor.digest == expected for survivor in survivors)
     killed_in = [where for survivor in survivors for where in survivor.killed_in]
     counts = ", ".join(f"{where} {killed_in.count(where)}" for where in sorted(set(killed_in)))
     row = (
         f"{len(killed_in)} kills, spread over {len(survivors)} runs of {life_s:.0f} s",
-        f"{same} of {len(survivors)} runs end with the same bytes as the one left alone ({counts})",
+        f"{same} of {len(survivors)} runs end with the same {COMPARED} ({counts})",
         machine(),
         today(),
     )
@@ -159,7 +166,7 @@ def survive(options: Options, folder: Path, *, life_s: float) -> Iterator[Surviv
         run_to_the_end(run, folder)
         num_runs += 1
         print(f"{run.name}: killed in {', '.join(killed_in) or 'no way'}", file=sys.stderr)
-        yield Survivor(digest=digest_of(run / MODEL), killed_in=tuple(killed_in))
+        yield Survivor(digest=digest_of(run), killed_in=tuple(killed_in))
 
 
 def kill_once(run: Path, folder: Path, *, after_s: float, in_save: bool) -> str | None:
@@ -228,8 +235,15 @@ def require_success(process: "subprocess.Popen[bytes]", folder: Path) -> None:
         sys.exit((folder / "log").read_text("utf-8", errors="replace"))
 
 
-def digest_of(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+def digest_of(run: Path) -> str:
+    """Return a digest of weights, predictions, evaluation and history."""
+    digest = hashlib.sha256()
+    for name in SAME:
+        digest.update((run / name).read_bytes())
+    with (run / HISTORY).open(encoding="utf-8", newline="") as stream:
+        for row in csv.DictReader(stream):
+            digest.update(repr([row[name] for name in row if name not in TIMED]).encode())
+    return digest.hexdigest()
 
 
 if __name__ == "__main__":

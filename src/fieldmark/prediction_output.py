@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from fieldmark.base.counting import counted
 from fieldmark.base.errors import RecipeError, nearest_spelling
 from fieldmark.base.tables import add_row, drawn, new_table
 
@@ -24,7 +23,6 @@ RESUMABLE = ("csv", "jsonl")
 TABLE_ROWS = 1_000
 """Rows of one table: its columns are as wide as they need be, so that many are held till its end.
 After these another table begins."""
-DOUBTS_SHOWN = 3
 SET_SEPARATOR = "|"
 """Between the classes of a set in a cell of CSV; no folder can have it in its name on Windows, and
 hardly any has it elsewhere."""
@@ -175,7 +173,7 @@ def _csv_line(cells: Sequence[object]) -> str:
 def _table(predictions: "Sequence[Prediction]") -> str:
     width = max((len(prediction.ranking) for prediction in predictions), default=1)
     places = [f"{place}." for place in range(1, width + 1)]
-    has_doubts = any(_doubt(prediction) for prediction in predictions)
+    has_doubts = any(prediction.words for prediction in predictions)
     table = new_table("Photo", *places, *(["Doubt"] if has_doubts else []), right=())
     for prediction in predictions:
         if prediction.error is not None:
@@ -183,23 +181,6 @@ def _table(predictions: "Sequence[Prediction]") -> str:
             continue
         cells = [f"{name} {100 * share:.1f} %" for name, share in prediction.ranking]
         missing = [""] * (width - len(cells))
-        doubt = _doubt(prediction)
+        doubt = prediction.words
         add_row(table, prediction.path, *cells, *([*missing, doubt] if doubt else []))
     return drawn(table)
-
-
-def _doubt(prediction: "Prediction") -> str:
-    """Return "not sure: cat, dog or fox", no more than `DOUBTS_SHOWN` by name; nothing if sure.
-
-    Of a photo unlike those of training that is said instead: it may well be of no class.
-    """
-    if prediction.is_unfamiliar:
-        from fieldmark.evaluation.unfamiliar import UNLIKE
-
-        return UNLIKE
-    if not prediction.doubt:
-        return ""
-    names, more = list(prediction.doubt[:DOUBTS_SHOWN]), len(prediction.doubt) - DOUBTS_SHOWN
-    if more > 0:
-        names.append(counted(more, "other"))
-    return f"not sure: {', '.join(names[:-1])} or {names[-1]}"

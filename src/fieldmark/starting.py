@@ -32,6 +32,7 @@ from fieldmark.base.run_record import recorded_run, resume_command
 from fieldmark.base.stopping import Stopped
 from fieldmark.collect import Given
 from fieldmark.data.catalog import read_catalog
+from fieldmark.data.trainable import require_files
 from fieldmark.earlier import Earlier, find_run, has_checkpoint, read_earlier, saved_at
 from fieldmark.photo_source import PhotoSource
 from fieldmark.planning import Plan, require_validation
@@ -89,6 +90,7 @@ def begin(asking: Asking, *, progress: Progress) -> Path:
         Stopped: the run was stopped; the message says how to go on with it.
     """
     asked = asking.recipe_over(FIRST_RECIPE)
+    require_files(asking.root)  # before weights are fetched for nothing
     plan = _lasting_plan(asked)
     folder = (
         create_run_folder(asking.out) if asking.out else create_next_run_folder(Path(RUNS_FOLDER))

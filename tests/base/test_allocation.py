@@ -7,15 +7,17 @@ import sys
 
 import pytest
 
-from fieldmark.base.allocation import LARGE_PAGES, keep_memory
+from fieldmark.base.allocation import LARGE_PAGES, UNTOUCHED, allocation, keep_memory
 
 ON_GLIBC = platform.system() == "Linux" and platform.libc_ver()[0] == "glibc"
 PROBE = """
 import mmap, resource
-from fieldmark.base.allocation import keep_memory
+from fieldmark.base.allocation import allocation, keep_memory
 keeps = {keeps}
+assert allocation().kept is False
 if keeps:
     assert keep_memory()
+    assert allocation().kept is True
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     for _ in range(20):
@@ -31,6 +33,7 @@ print(faults())
 def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("GLIBC_TUNABLES", "LD_PRELOAD", LARGE_PAGES):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("fieldmark.base.allocation._in_force", [UNTOUCHED])
 
 
 @pytest.mark.skipif(not ON_GLIBC, reason="only glibc can be told")
@@ -51,6 +54,8 @@ def test_a_users_own_settings_are_left_alone(name: str, monkeypatch: pytest.Monk
     monkeypatch.setenv(name, "1")
     assert not keep_memory()
     assert LARGE_PAGES not in os.environ
+    assert not allocation().kept
+    assert allocation().reason == f"{name} of the environment decides"
 
 
 @pytest.mark.parametrize(("system", "library"), [("Darwin", ""), ("Linux", "musl")])
@@ -60,3 +65,4 @@ def test_other_systems_are_left_alone(
     monkeypatch.setattr(platform, "system", lambda: system)
     monkeypatch.setattr(platform, "libc_ver", lambda: (library, ""))
     assert not keep_memory()
+    assert allocation().reason == "only Linux with glibc can be told to keep it"

@@ -22,6 +22,7 @@ from fieldmark.base.progress import SilentProgress
 from fieldmark.data import parallel, pixels
 from fieldmark.data.cue_cache import CueCache
 from fieldmark.data.layout import find_files
+from fieldmark.data.pixels import PixelStore
 from fieldmark.data.preprocess import Preprocess
 from fieldmark.data.reading import Reader, Reading
 from fieldmark.data.scan import Scan, scan
@@ -306,16 +307,37 @@ def files_of(root: Path) -> list[FoundFile]:
     return [file for file in find_files(root)[0] if not file.problem]
 
 
+@pytest.mark.parametrize("has_room", [True, False])
+def test_pixels_come_the_same_with_room_to_stay_and_without(
+    photos: Path, *, has_room: bool
+) -> None:
+    files = files_of(photos)
+    reader = Reader(preprocess=Preprocess(size_px=24), cue_cache=None, without_pixels=frozenset())
+    store = PixelStore(capacity=len(files), size_px=24, shared=True)
+    assert store.is_shared
+    room_NSSC = store.room if has_room else None
+    notes: list[str] = []
+    expected = [reader.read(file).pixels_SSC for file in files]
+    readings = parallel.read_all(files, reader=reader, note=notes.append, room_NSSC=room_NSSC)
+    for place, (reading, pixels_SSC) in enumerate(zip(readings, expected, strict=True)):
+        assert (reading.pixels_SSC is None) == (pixels_SSC is None)
+        if pixels_SSC is not None and reading.pixels_SSC is not None:
+            assert np.array_equal(reading.pixels_SSC, pixels_SSC)
+            # The first task is read by this process.
+            in_room = np.array_equal(store.room[place], pixels_SSC)
+            assert in_room == (has_room and place >= 3)
+    assert notes == []
+
+
 def test_a_queue_never_gives_a_place_away_that_is_in_use(photos: Path) -> None:
     # With 2 tasks under way at most, each place is used many times over.
     files = files_of(photos)
     reader = Reader(preprocess=Preprocess(size_px=24), cue_cache=None, without_pixels=frozenset())
-    pixels_QFSS3 = parallel._shared((2, 1, 24, 24, 3))
-    shared = parallel._SharedReader(reader=reader, pixels_QFSS3=pixels_QFSS3)
+    shared = parallel._SharedReader(reader=reader, room_RSSC=parallel._shared((2, 24, 24, 3)))
     tasks = [(number % 2, [file]) for number, file in enumerate(files)]
     results = ProcessExecutor(2, queued=2).map(shared.read_some, tasks)
-    for (slot, task), packed in zip(tasks, results, strict=True):
-        (reading,) = shared.unpacked(task, packed, slot=slot)
+    for (place, task), packed in zip(tasks, results, strict=True):
+        (reading,) = shared.unpacked(task, packed, place=place)
         expected = reader.read(task[0])
         assert reading.row == expected.row
         assert (reading.pixels_SSC is None) == (expected.pixels_SSC is None)

@@ -4,6 +4,7 @@ import errno
 import gc
 import os
 import shutil
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 from fieldmark.base.errors import DataError
+from fieldmark.base.processes import ProcessExecutor
 from fieldmark.data import pixels
 from fieldmark.data.pixels import PixelStore, available_memory_bytes
 
@@ -63,6 +65,47 @@ def test_a_photo_is_added_once_only(store: PixelStore) -> None:
     with pytest.raises(ValueError, match=r"a\.jpg are already in the store"):
         store.add("a.jpg", photo(1))
     assert len(store) == 3
+
+
+@pytest.mark.parametrize("where", ["memory", "disk"])
+def test_what_was_written_into_its_place_is_added_as_it_lies(
+    where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And what lies further on, since photos before it are left out, moves up."""
+    if where == "disk":
+        monkeypatch.setattr(pixels, "available_memory_bytes", lambda: 0)
+    store = PixelStore(capacity=4, size_px=4, storage=tmp_path, shared=True)
+    assert store.is_shared
+    assert store.room.shape == (4, 4, 4, 3)
+    for value in range(4):
+        store.room[value] = photo(10 * value)
+    for path, place in (("a.jpg", 0), ("c.jpg", 2), ("d.jpg", 3)):
+        store.add(path, store.room[place])
+    assert store.array[:, 3, 3, 2].tolist() == [0, 20, 30]
+    assert store.take(["d.jpg", "a.jpg"])[:, 0, 0, 0].tolist() == [30, 0]
+
+
+def test_a_store_that_takes_its_room_on_the_disk_bit_by_bit_is_not_written_by_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the disk is full, a write would end the process."""
+    monkeypatch.setattr(pixels, "available_memory_bytes", lambda: 0)
+    store = PixelStore(capacity=4, size_px=4, storage=tmp_path, reserve=False, shared=True)
+    assert store.is_on_disk
+    assert not store.is_shared
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are copied on Linux")
+def test_copies_of_the_process_write_into_a_shared_store() -> None:
+    store = PixelStore(capacity=2, size_px=4, shared=True)
+
+    def write(place: int) -> int:
+        store.room[place] = photo(7 + place)
+        return os.getpid()
+
+    writers = set(ProcessExecutor(2).map(write, range(2)))
+    assert os.getpid() not in writers
+    assert store.room[:, 0, 0, 0].tolist() == [7, 8]
 
 
 def test_nothing_taken_has_the_shape_of_nothing(store: PixelStore) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from fieldmark.base.errors import DataError
 from fieldmark.data.catalog import Catalog, CatalogRow
-from fieldmark.data.trainable import require_trainable
+from fieldmark.data.trainable import require_files, require_trainable
 
 ON_PURPOSE = "excluded by the labels file"
 
@@ -59,6 +59,20 @@ def test_loose_photos_are_told_to_go_into_folders() -> None:
 def test_files_without_a_photo_are_counted_by_reason() -> None:
     text = message(catalog(a=["not an image (.txt)"] * 3, b=["empty file"]))
     assert "4 files were met: 3 × not an image (.txt); 1 × empty file" in text
+
+
+def test_a_folder_is_refused_by_its_names_alone_where_none_could_be_a_photo(
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(DataError, match=f"{tmp_path}: the folder is empty"):
+        require_files(tmp_path)
+    (tmp_path / "cat").mkdir()
+    (tmp_path / "cat" / "notes.txt").write_text("of cats")
+    told = r"though 1 file was met: 1 × not an image \(\.txt\)\. Give each class a folder"
+    with pytest.raises(DataError, match=told):
+        require_files(tmp_path)
+    (tmp_path / "cat" / "1.jpg").touch()
+    require_files(tmp_path)
 
 
 def test_one_class_is_not_enough() -> None:

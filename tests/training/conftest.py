@@ -9,6 +9,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from fieldmark.base.allocation import UNTOUCHED
 from fieldmark.data.augment import AugmentConfig
 from fieldmark.data.preprocess import Preprocess
 from fieldmark.models.backbones import create_extractor
@@ -28,6 +29,12 @@ COLOURS = np.array([(200, 60, 60), (60, 200, 60), (60, 60, 200)])
 def _own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Keep the user's cache, and that of other tests, out of it."""
     monkeypatch.setenv("FIELDMARK_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture(autouse=True)
+def _own_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Handle memory as the system does, whatever a command in this process has asked for."""
+    monkeypatch.setattr("fieldmark.base.allocation._in_force", [UNTOUCHED])
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from fieldmark.base.allocation import Allocation
 from fieldmark.models.classifier import Classifier
 from fieldmark.training import settling
 from fieldmark.training.batches import Photos
@@ -20,6 +21,8 @@ from fieldmark.training.optim import OptimConfig
 from fieldmark.training.settling import Findings, settle
 
 PACE_CHOICES = (Choice(what="precision", chosen="float32", reason="asked for"),)
+KEPT = Allocation(kept=True, reason="glibc was told so")
+MEMORY = Choice(what="memory", chosen="kept when freed", reason="glibc was told so")
 SETTLED = Settled(pace=Pace(), lr=1e-3, num_epochs=10, choices=PACE_CHOICES)
 Settle = Callable[..., Findings]
 
@@ -34,6 +37,7 @@ def settle_tiny(
 ) -> Settle:
     """Return a function that settles a tiny course; the pace is given, not measured."""
     monkeypatch.setattr(settling, "choose_pace", lambda *_: (Pace(lowered=True), PACE_CHOICES))
+    monkeypatch.setattr(settling, "allocation", lambda: KEPT)
 
     def run(
         *,
@@ -161,7 +165,9 @@ def test_a_rate_that_is_given_is_taken_without_a_test(settle_tiny: Settle) -> No
     for lr in (0.02, 1):
         found = settle_tiny(optim=OptimConfig(lr=lr))
         assert found == Findings(
-            settled=Settled(pace=Pace(lowered=True), lr=lr, num_epochs=2, choices=PACE_CHOICES)
+            settled=Settled(
+                pace=Pace(lowered=True), lr=lr, num_epochs=2, choices=(*PACE_CHOICES, MEMORY)
+            )
         )
 
 
@@ -185,6 +191,7 @@ def test_a_range_test_proposes_the_rate_and_leaves_the_network_as_it_was(
     assert found.settled.lr == tested.proposed > 0
     assert found.settled.choices == (
         *PACE_CHOICES,
+        MEMORY,
         Choice(what="learning rate", chosen=f"{tested.proposed:.2g}", reason=tested.reason),
     )
     now = classifier.network.state_dict()

@@ -44,6 +44,7 @@ class Remembering(SilentProgress):
         self.totals: list[int | None] = []
         self.done: list[int] = []
         self.summaries: list[str] = []
+        self.notes: list[str] = []
 
     def start(self, stage: str, *, total: int | None, unit: str) -> None:  # noqa: ARG002
         self.stages.append(stage)
@@ -55,6 +56,9 @@ class Remembering(SilentProgress):
 
     def finish(self, summary: str) -> None:
         self.summaries.append(summary)
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
 
 
 @pytest.fixture(autouse=True)
@@ -239,7 +243,9 @@ def test_training_every_weight_gives_the_trained_networks_logits(
     assert history[-1].val_accuracy == right_N.mean()
     assert progress.stages == ["Preparation", "Training", "Prediction"]
     assert progress.totals == [None, 2 * 15, 33]
-    assert progress.summaries[0] == "precision float32"
+    assert progress.summaries[0] == "precision float32, memory as the system has it"
+    assert progress.notes[0] == "- precision: asked for"
+    assert progress.notes[1].startswith("- memory: only the command line")
     assert progress.summaries[1].startswith("2 epochs, train loss ")
     assert progress.done[2] == 33
 

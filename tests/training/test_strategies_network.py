@@ -11,6 +11,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from fieldmark.base.allocation import UNTOUCHED
 from fieldmark.base.errors import RecipeError
 from fieldmark.base.progress import SilentProgress
 from fieldmark.data.augment import AugmentConfig
@@ -41,6 +42,7 @@ SPLITS: Mapping[str, NDArray[np.int64]] = {
     "test": np.arange(24, 33),
 }
 CHOICES = (Choice(what="precision", chosen="float32", reason="asked for"),)
+MEMORY = Choice(what="memory", chosen="as the system has it", reason=UNTOUCHED.reason)
 STAND_STILL = 1e-9
 MakeClassifier = Callable[..., Classifier]
 
@@ -436,4 +438,4 @@ def test_what_was_settled_at_first_holds_for_the_rest(
         train(make_classifier(), pictures, listening=Listening(crash_at=2), checkpoints=checkpoints)
     monkeypatch.setattr(strategies, "settle", pytest.fail)
     fitted = fitted_of(train(make_classifier(), pictures, checkpoints=checkpoints))
-    assert fitted.settled == Settled(pace=Pace(), lr=1e-2, num_epochs=2, choices=CHOICES)
+    assert fitted.settled == Settled(pace=Pace(), lr=1e-2, num_epochs=2, choices=(*CHOICES, MEMORY))

@@ -10,6 +10,7 @@ Not covered: other systems and other C libraries, which are left as they are.
 import ctypes
 import os
 import platform
+from dataclasses import dataclass
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 """Of glibc's malloc.h."""
@@ -22,20 +23,46 @@ OWN_SETTINGS = ("MALLOC_", "GLIBC_TUNABLES", "LD_PRELOAD")
 """Beginnings of variables by which users say themselves how memory is to be handled."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Allocation:
+    """How this process handles memory, and why."""
+
+    kept: bool
+    """Whether memory that it frees stays with it."""
+    reason: str
+
+
+UNTOUCHED = Allocation(kept=False, reason="only the command line changes how memory is handled")
+_in_force = [UNTOUCHED]
+
+
+def allocation() -> Allocation:
+    """Return how this process handles memory, as the last `keep_memory` left it."""
+    return _in_force[0]
+
+
 def keep_memory() -> bool:
     """Let this process keep memory that it frees, and use large pages; return whether it will.
 
     To be called before torch is imported, or the large pages come too late. Users who have set
-    something themselves keep what they have set.
+    something themselves keep what they have set. `allocation` says what came of it.
     """
+    _in_force[0] = _asked_to_keep()
+    return _in_force[0].kept
+
+
+def _asked_to_keep() -> Allocation:
     if platform.system() != "Linux" or platform.libc_ver()[0] != "glibc":
-        return False
-    if any(name.startswith(OWN_SETTINGS) for name in os.environ):
-        return False
+        return Allocation(kept=False, reason="only Linux with glibc can be told to keep it")
+    if own := [name for name in os.environ if name.startswith(OWN_SETTINGS)]:
+        return Allocation(kept=False, reason=f"{', '.join(sorted(own))} of the environment decides")
     os.environ.setdefault(LARGE_PAGES, "1")
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError):
-        return False
+        return Allocation(kept=False, reason="glibc's mallopt was not found")
     is_set = any(mallopt(M_MMAP_THRESHOLD, threshold) for threshold in THRESHOLDS_BYTES)
-    return bool(mallopt(M_TRIM_THRESHOLD, NEVER)) and is_set
+    if not (bool(mallopt(M_TRIM_THRESHOLD, NEVER)) and is_set):
+        return Allocation(kept=False, reason="glibc refused to keep it")
+    pages = "large pages asked for" if os.environ[LARGE_PAGES] == "1" else "no large pages"
+    return Allocation(kept=True, reason=f"glibc is told not to give it back, {pages}")

@@ -1,9 +1,10 @@
 """Many files read at once: by processes where that is faster, else on threads.
 
 In: files, and what reads one. Out: what each gave, in their order, the same either way.
-Processes write pixels into memory that they share with this one, and send the rest back packed.
+Processes write pixels into memory that they share with this one, where they are to stay if the
+caller has such room, and send the rest back packed.
 Threads suffice to decode large photos; of small ones half of the work holds the interpreter's lock.
-Shapes: Q tasks under way, F files of a task, S size_px.
+Shapes: N files, R photos for which there is room, S size_px.
 """
 
 import mmap
@@ -40,7 +41,7 @@ SHARED_BYTES = 1 << 28
 """How much memory pixels may take on their way from the processes."""
 
 Task = tuple[int, Sequence[FoundFile]]
-"""Where in the shared memory its pixels go, and the files."""
+"""Where in the shared memory the pixels of its first file go, and the files."""
 Packed = tuple[Any, ...]
 """What one file gave, in plain values: pickled several times as fast as dataclasses are."""
 
@@ -53,6 +54,7 @@ def read_all(
     reader: Reader,
     executor: Executor | None = None,
     note: Callable[[str], object],
+    room_NSSC: NDArray[np.uint8] | None = None,
 ) -> Generator[Reading, None, None]:
     """Yield what each file gives, in order. Pixels hold until the next is asked for.
 
@@ -61,6 +63,8 @@ def read_all(
         reader: reads one of them.
         executor: maps over them; None takes processes or threads, as many as there are cores.
         note: told where processes had to be given up.
+        room_NSSC: memory shared with processes begun later, with a place for each file; processes
+            write the pixels of a file to its place. None: to a place that others take after it.
 
     Raises:
         DataError: a decoder took its process down; the message names the files.
@@ -68,7 +72,8 @@ def read_all(
     num_processes = min(available_cores(), len(files) // FILES_PER_PROCESS)
     are_worth_it = len(files) >= MIN_FILES and num_processes > 1
     if executor is None and are_worth_it and can_copy_itself():
-        yield from _by_processes(files, reader=reader, num_processes=num_processes, note=note)
+        crew = _Crew(num_processes=num_processes, reader=reader, room_NSSC=room_NSSC)
+        yield from _by_processes(files, crew=crew, note=note)
     else:
         executor = executor or ThreadExecutor()
         tasks = _tasks(files, size=min(MAX_TASK_FILES, len(files) // MIN_TASKS + 1))
@@ -79,43 +84,52 @@ def _tasks(files: Sequence[FoundFile], *, size: int) -> list[Sequence[FoundFile]
     return [files[begin : begin + size] for begin in range(0, len(files), size)]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Crew:
+    """What is needed to read files by processes."""
+
+    num_processes: int
+    reader: Reader
+    room_NSSC: NDArray[np.uint8] | None
+
+
 def _by_processes(
-    files: Sequence[FoundFile],
-    *,
-    reader: Reader,
-    num_processes: int,
-    note: Callable[[str], object],
+    files: Sequence[FoundFile], *, crew: _Crew, note: Callable[[str], object]
 ) -> Generator[Reading, None, None]:
     done = 0
     try:
-        with closing(_from_processes(files, reader=reader, num_processes=num_processes)) as found:
+        with closing(_from_processes(files, crew=crew)) as found:
             for reading in found:
                 yield reading
                 done += 1
     except ProcessesLost as lost:
         note(f"Photos are no longer read by several processes: {lost}. Threads go on.")
         rest = _tasks(files[done:], size=MAX_TASK_FILES)
-        yield from chain.from_iterable(ThreadExecutor().map(reader.read_some, rest))
+        yield from chain.from_iterable(ThreadExecutor().map(crew.reader.read_some, rest))
 
 
-def _from_processes(
-    files: Sequence[FoundFile], *, reader: Reader, num_processes: int
-) -> Generator[Reading, None, None]:
+def _from_processes(files: Sequence[FoundFile], *, crew: _Crew) -> Generator[Reading, None, None]:
     """Yield readings; ProcessesLost where it cannot go on, DataError where a decoder crashed."""
+    reader = crew.reader
     size_px = reader.preprocess.size_px if reader.preprocess else 0
-    queued, size = _under_way(size_px=size_px, num_processes=num_processes)
+    queued, size = _under_way(size_px=size_px, num_processes=crew.num_processes)
     first, *rest = _tasks(files, size=size)
     # Here, so that torch and all else is imported once, and not in each process.
     yield from reader.read_some(first)
     if reader.cue_cache is not None:
         reader.cue_cache.let_go()
-    shared = _SharedReader(reader=reader, pixels_QFSS3=_shared((queued, size, size_px, size_px, 3)))
-    tasks = [(number % queued, task) for number, task in enumerate(rest)]
-    executor = ProcessExecutor(num_processes, queued=queued, prepare=_one_thread)
+    if crew.room_NSSC is not None:
+        room_RSSC, places = crew.room_NSSC, [(number + 1) * size for number in range(len(rest))]
+    else:
+        room_RSSC = _shared((queued * size, size_px, size_px, 3))
+        places = [number % queued * size for number in range(len(rest))]
+    shared = _SharedReader(reader=reader, room_RSSC=room_RSSC)
+    tasks = list(zip(places, rest, strict=True))
+    executor = ProcessExecutor(crew.num_processes, queued=queued, prepare=_one_thread)
     with closing(executor.map(shared.read_some, tasks)) as results:
         try:
-            for (slot, task), packed in zip(tasks, results, strict=True):
-                yield from shared.unpacked(task, packed, slot=slot)
+            for (place, task), packed in zip(tasks, results, strict=True):
+                yield from shared.unpacked(task, packed, place=place)
         except ProcessesLost as lost:
             if lost.crash and lost.item is not None:
                 raise _crashed(tasks[lost.item][1], signal=lost.crash) from lost
@@ -161,29 +175,29 @@ class _SharedReader:
     """Reads in one process what is used in another."""
 
     reader: Reader
-    pixels_QFSS3: NDArray[np.uint8]
+    room_RSSC: NDArray[np.uint8]
 
     def read_some(self, task: Task) -> list[Packed]:
         """Read several files; their pixels go into the shared memory."""
-        slot, files = task
+        first, files = task
         packed = []
-        for place, file in enumerate(files):
+        for place, file in enumerate(files, start=first):
             reading = self.reader.read(file)
             if reading.pixels_SSC is not None:
-                self.pixels_QFSS3[slot, place] = reading.pixels_SSC
+                self.room_RSSC[place] = reading.pixels_SSC
             packed.append(_packed(reading))
         return packed
 
     def unpacked(
-        self, files: Sequence[FoundFile], packed: Sequence[Packed], *, slot: int
+        self, files: Sequence[FoundFile], packed: Sequence[Packed], *, place: int
     ) -> Generator[Reading, None, None]:
-        """Yield the readings of a task."""
-        for place, (file, values) in enumerate(zip(files, packed, strict=True)):
+        """Yield the readings of a task whose first file has this place."""
+        for number, (file, values) in enumerate(zip(files, packed, strict=True), start=place):
             has_pixels, row, cues, found_out = values
             measured = None if cues is None else _cues(cues)
             yield Reading(
                 row=_row(file, row),
-                pixels_SSC=self.pixels_QFSS3[slot, place] if has_pixels else None,
+                pixels_SSC=self.room_RSSC[number] if has_pixels else None,
                 cues=measured,
                 found_out=None if found_out is None else _inspected(found_out, measured),
             )

@@ -6,6 +6,7 @@ Not covered: reading pixels back in a later run; they cost less to make again th
 """
 
 import math
+import mmap
 import os
 import shutil
 import tempfile
@@ -44,6 +45,7 @@ class PixelStore:
         size_px: int,
         storage: Path | None = None,
         reserve: bool = True,
+        shared: bool = False,
     ) -> None:
         """Make room for at most `capacity` photos of `size_px` by `size_px` pixels.
 
@@ -55,6 +57,8 @@ class PixelStore:
                 memory, come what may.
             reserve: take the room for all of them on the disk at once; False takes it as photos
                 come, for stores that will hardly be filled.
+            shared: lie in memory that processes begun later as copies of this one share, where the
+                system has such memory.
 
         Raises:
             DataError: where the folder has no room for that file.
@@ -71,8 +75,11 @@ class PixelStore:
         if self.is_on_disk and storage is not None:
             self._file = _TemporaryFile(storage, num_bytes=num_bytes if reserve else 0)
             self._array = self._file.map(shape)
+            self.is_shared = shared and reserve
         else:
-            self._array = np.empty(shape, dtype=np.uint8)
+            array = _shared_array(shape) if shared else None
+            self.is_shared = array is not None
+            self._array = np.empty(shape, dtype=np.uint8) if array is None else array
 
     def __len__(self) -> int:
         return len(self._positions)
@@ -86,6 +93,14 @@ class PixelStore:
         return self._array[: len(self)]
 
     @property
+    def room(self) -> NDArray[np.uint8]:
+        """The room for all photos, (capacity, S, S, 3), those included that are still to come.
+
+        Whoever writes into a place that is still to come may hand that place to `add`.
+        """
+        return self._array
+
+    @property
     def paths(self) -> tuple[str, ...]:
         """The photos' paths, in the order of `array`."""
         return tuple(self._positions)
@@ -96,7 +111,9 @@ class PixelStore:
             raise ValueError(f"the pixels of {path} are already in the store")
         if self._file is not None:
             self._file.take(self._array[: len(self) + 1].nbytes)
-        self._array[len(self)] = pixels_SSC
+        place_SSC = self._array[len(self)]
+        if _address(place_SSC) != _address(pixels_SSC):
+            place_SSC[:] = pixels_SSC
         self._positions[path] = len(self._positions)
 
     def put(self, path: str, pixels_SSC: NDArray[np.uint8]) -> None:
@@ -117,6 +134,20 @@ class PixelStore:
     def take(self, paths: Sequence[str]) -> NDArray[np.uint8]:
         """Return a copy of several photos, (len(paths), S, S, 3), in the order asked for."""
         return np.take(self._array, self.indices(paths), axis=0)
+
+
+def _address(array: NDArray[np.uint8]) -> int:
+    return int(array.__array_interface__["data"][0])
+
+
+def _shared_array(shape: tuple[int, ...]) -> NDArray[np.uint8] | None:
+    """Return an array that copies of this process share, or None where there is no such memory."""
+    num_bytes = math.prod(shape)
+    try:
+        memory = mmap.mmap(-1, max(1, num_bytes))
+    except OSError:
+        return None
+    return np.frombuffer(memory, dtype=np.uint8, count=num_bytes).reshape(shape)
 
 
 def available_memory_bytes() -> int:

@@ -73,12 +73,16 @@ def scan(
             size_px=preprocess.size_px,
             storage=storage,
             reserve=not without_pixels,
+            shared=True,
         )
     progress.start("Photos", total=len(to_read), unit="photos")
     rows = {file.path: left_out(file) for file in found if file.problem}
     reader = Reader(preprocess=preprocess, cue_cache=cue_cache, without_pixels=without_pixels)
     cues = {}
-    readings = read_all(to_read, reader=reader, executor=executor, note=progress.note)
+    room_NSSC = store.room if store is not None and store.is_shared else None
+    readings = read_all(
+        to_read, reader=reader, executor=executor, note=progress.note, room_NSSC=room_NSSC
+    )
     with closing(readings):
         for reading in readings:
             path = reading.row.path

@@ -1,16 +1,19 @@
-"""Whether a classifier can be trained on a catalog at all, asked before anything slow begins.
+"""Whether a classifier can be trained on photos at all, asked before anything slow begins.
 
-In: a catalog. Out: nothing, or one `DataError` that names everything in the way.
+In: a folder, and then its catalog. Out: nothing, or one `DataError` that names everything in the
+way.
 Not covered: whether the result will be any good.
 """
 
 from collections import Counter
 from collections.abc import Container, Iterable, Sequence
+from pathlib import Path
 
-from fieldmark.base.counting import listed
+from fieldmark.base.counting import counted, listed
 from fieldmark.base.errors import DataError
 from fieldmark.data.catalog import Catalog, CatalogRow
 from fieldmark.data.layout import NO_CLASS, has_image_name
+from fieldmark.data.walk import walk
 
 MIN_CLASSES = 2
 MIN_PHOTOS_PER_CLASS = 2
@@ -18,6 +21,20 @@ MIN_PHOTOS_PER_CLASS = 2
 
 _REASONS_SHOWN = 3
 _CLASSES_SHOWN = 10
+
+
+def require_files(root: Path) -> None:
+    """Raise where a folder holds nothing that could be a photo; no file is opened.
+
+    Raises:
+        DataError: the folder is empty, or no file in it is one to open.
+    """
+    problems = []
+    for found in walk(root):
+        if not found.problem:
+            return
+        problems.append(found.problem)
+    raise DataError(_nothing_in(root, problems))
 
 
 def require_trainable(catalog: Catalog) -> None:
@@ -36,7 +53,7 @@ def require_trainable(catalog: Catalog) -> None:
     problems = []
     if dead := {name: rows for name, rows in left_out.items() if _is_dead(name, rows, counts)}:
         told = listed(
-            [f"'{name}' ({_tally(rows)})" for name, rows in dead.items()], most=_CLASSES_SHOWN
+            [f"'{name}' ({_tally_of(rows)})" for name, rows in dead.items()], most=_CLASSES_SHOWN
         )
         problems.append(
             f"No photo can be used of: {told}. Repair or replace them, or remove the folder."
@@ -62,15 +79,20 @@ def require_trainable(catalog: Catalog) -> None:
 
 
 def _no_photos(catalog: Catalog) -> str:
-    text = f"No usable photo in {catalog.root}"
-    if not catalog.rows:
-        return f"{text}: the folder is empty. {_HOW}"
     loose = [row for row in catalog.rows if row.reason == NO_CLASS and has_image_name(row.path)]
-    if loose:
-        text += f": {len(loose):,} photos lie in no class folder, such as {loose[0].path}"
-    else:
-        text += f", though {len(catalog.rows):,} files were met: {_tally(catalog.rows)}"
-    return f"{text}. {_HOW}"
+    if not loose:
+        return _nothing_in(catalog.root, [row.reason for row in catalog.rows])
+    return (
+        f"No usable photo in {catalog.root}: {len(loose):,} photos lie in no class folder, such as "
+        f"{loose[0].path}. {_HOW}"
+    )
+
+
+def _nothing_in(root: Path, reasons: Sequence[str]) -> str:
+    what = ": the folder is empty"
+    if reasons:
+        what = f", though {counted(len(reasons), 'file was', 'files were')} met: {_tally(reasons)}"
+    return f"No usable photo in {root}{what}. {_HOW}"
 
 
 _HOW = "Give each class a folder with its photos: photos/cat/1.jpg, photos/dog/1.jpg."
@@ -91,12 +113,16 @@ def _is_dead(name: str, left_out: Sequence[CatalogRow], counts: Container[str]) 
 
 
 def _besides(left_out: Sequence[CatalogRow]) -> str:
-    return f" (and left out: {_tally(left_out)})" if left_out else ""
+    return f" (and left out: {_tally_of(left_out)})" if left_out else ""
 
 
-def _tally(rows: Iterable[CatalogRow]) -> str:
-    reasons = Counter(row.reason for row in rows).most_common()
-    told = [f"{count:,} × {reason}" for reason, count in reasons[:_REASONS_SHOWN]]
-    if more := sum(count for _, count in reasons[_REASONS_SHOWN:]):
+def _tally_of(rows: Iterable[CatalogRow]) -> str:
+    return _tally(row.reason for row in rows)
+
+
+def _tally(reasons: Iterable[str]) -> str:
+    counts = Counter(reasons).most_common()
+    told = [f"{count:,} × {reason}" for reason, count in counts[:_REASONS_SHOWN]]
+    if more := sum(count for _, count in counts[_REASONS_SHOWN:]):
         told.append(f"{more:,} × other reasons")
     return "; ".join(told)

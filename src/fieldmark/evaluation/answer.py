@@ -13,9 +13,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from fieldmark.base.counting import counted
 from fieldmark.base.errors import DataError
 from fieldmark.evaluation.conformal import prediction_sets
 from fieldmark.evaluation.decision import DecisionRule
+from fieldmark.evaluation.unfamiliar import UNLIKE
+
+DOUBTS_SHOWN = 3
+"""As many classes as are named in words."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +58,22 @@ class Prediction:
     def confidence(self) -> float | None:
         """The probability of `label`, 0 to 1."""
         return self.ranking[0][1] if self.ranking else None
+
+    @property
+    def words(self) -> str:
+        """What to say besides the class: "not sure: cat, dog or fox", or nothing if it is sure.
+
+        No more than `DOUBTS_SHOWN` are named. Of a photo unlike those of training that is said
+        instead: it may well be of no class.
+        """
+        if self.is_unfamiliar:
+            return UNLIKE
+        if not self.doubt:
+            return ""
+        names, more = list(self.doubt[:DOUBTS_SHOWN]), len(self.doubt) - DOUBTS_SHOWN
+        if more > 0:
+            names.append(counted(more, "other"))
+        return f"not sure: {', '.join(names[:-1])} or {names[-1]}"
 
 
 def check_top_k(top_k: int) -> None:

@@ -6,13 +6,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from fieldmark._version import __version__
-from fieldmark.base.counting import counted
 from fieldmark.evaluation.answer import Prediction
-from fieldmark.evaluation.unfamiliar import UNLIKE
 from fieldmark.serving.answering import Answerer
-
-DOUBTS_SHOWN = 3
-"""As many classes as are named in words."""
 
 
 class _Shape(BaseModel):
@@ -166,7 +161,7 @@ def photo_shape(prediction: Prediction, *, name: str | None, top_k: int) -> dict
         "doubt": list(prediction.doubt),
         "unfamiliarity": prediction.unfamiliarity,
         "is_unfamiliar": prediction.is_unfamiliar,
-        "words": in_words(prediction),
+        "words": prediction.words,
         "error": prediction.error,
     }
 
@@ -192,19 +187,6 @@ def about_shape(
         },
         "fieldmark_version": __version__,
     }
-
-
-def in_words(prediction: Prediction) -> str:
-    """Return "not sure: cat, dog or fox", or that it is like nothing in training; else nothing."""
-    if prediction.is_unfamiliar:
-        return UNLIKE
-    if not prediction.doubt:
-        return ""
-    names = list(prediction.doubt[:DOUBTS_SHOWN])
-    more = len(prediction.doubt) - DOUBTS_SHOWN
-    if more > 0:
-        names.append(counted(more, "other"))
-    return f"not sure: {', '.join(names[:-1])} or {names[-1]}"
 
 
 def as_json(values: Any) -> bytes:

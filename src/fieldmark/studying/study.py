@@ -14,6 +14,7 @@ from fieldmark.base.errors import RecipeError
 from fieldmark.base.lock import hold
 from fieldmark.base.progress import Progress
 from fieldmark.collect import Given
+from fieldmark.data.trainable import require_files
 from fieldmark.run import Run, load
 from fieldmark.studies.analysis import Analysis, analyse
 from fieldmark.studies.optuna_storage import require_optuna
@@ -85,6 +86,8 @@ def study(asking: StudyAsking, *, progress: Progress) -> Study:
         require_optuna()
     # What is asked is looked at before anything is made.
     plan = None if asking.resume and asking.asked == NOTHING_ASKED else _plan(asking.asked)
+    if not asking.resume:
+        require_files(asking.root)
     folder = place_of(asking.out, root=asking.root, resume=asking.resume)
     with _taken_away_if_empty(folder), hold(folder.lock):
         sitting = _sitting(asking, folder, plan=plan, progress=progress)

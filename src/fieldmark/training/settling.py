@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 
+from fieldmark.base.allocation import allocation
 from fieldmark.base.counting import counted
 from fieldmark.models.classifier import Classifier
 from fieldmark.models.inference import Predictor
@@ -60,6 +61,8 @@ def settle(
     config = course.config
     batches = new_batches(classifier, train, course)
     pace, choices = choose_pace(classifier, batches, course)
+    if course.device.type == "cpu":
+        choices = (*choices, _memory())
     lr = 0.0 if isinstance(course.optim.lr, str) else course.optim.lr
     settled = Settled(pace=pace, lr=lr or 1e-9, num_epochs=config.epochs, choices=choices)
     tested = None
@@ -79,6 +82,13 @@ def settle(
             settled, epoch_s=epoch_s, measured_s=measured_s, budget_s=config.time_budget_s
         )
     return Findings(settled=settled, range_test=tested)
+
+
+def _memory() -> Choice:
+    """Return how memory is handled, which is decided before the network exists."""
+    found = allocation()
+    chosen = "kept when freed" if found.kept else "as the system has it"
+    return Choice(what="memory", chosen=chosen, reason=found.reason)
 
 
 def _planned(settled: Settled, *, epoch_s: float, measured_s: float, budget_s: float) -> Settled:

@@ -26,7 +26,7 @@ from fieldmark.models.inference import Predictor
 from fieldmark.training.batches import Photos, Pictures
 from fieldmark.training.checkpoint import Checkpoint, Checkpoints
 from fieldmark.training.config import TrainConfig
-from fieldmark.training.course import Choice, Course, Settled, Unwatched, Watch
+from fieldmark.training.course import Course, Settled, Unwatched, Watch
 from fieldmark.training.fit import Fitted, fit
 from fieldmark.training.optim import OptimConfig
 from fieldmark.training.preparation import new_batches
@@ -241,15 +241,10 @@ def _settled(
         return Settled.from_json(begun.state["settled"]), None
     progress.start("Preparation", total=None, unit="steps")
     found = settle(classifier, train=train, validation=validation, test=test, course=course)
-    progress.finish(", ".join(map(_in_words, found.settled.choices)))
+    progress.finish(", ".join(f"{one.what} {one.chosen}" for one in found.settled.choices))
     for choice in found.settled.choices:
-        if choice.what == "epochs":
-            progress.note(f"{choice.reason[:1].upper()}{choice.reason[1:]}.")
+        progress.note(f"- {choice.what}: {choice.reason}")
     return found.settled, found.range_test
-
-
-def _in_words(choice: Choice) -> str:
-    return f"{choice.what} {choice.chosen}"
 
 
 def _going_on(begun: Checkpoint) -> str:
