@@ -243,9 +243,9 @@ def test_training_every_weight_gives_the_trained_networks_logits(
     assert history[-1].val_accuracy == right_N.mean()
     assert progress.stages == ["Preparation", "Training", "Prediction"]
     assert progress.totals == [None, 2 * 15, 33]
-    assert progress.summaries[0] == "precision float32, memory as the system has it"
-    assert progress.notes[0] == "- precision: asked for"
-    assert progress.notes[1].startswith("- memory: only the command line")
+    assert progress.summaries[0] == "2 choices"
+    assert progress.notes[0] == "precision: float32 (asked for)"
+    assert progress.notes[1].startswith("memory: as the system has it (only the command line")
     assert progress.summaries[1].startswith("2 epochs, train loss ")
     assert progress.done[2] == 33
 

@@ -241,9 +241,9 @@ def _settled(
         return Settled.from_json(begun.state["settled"]), None
     progress.start("Preparation", total=None, unit="steps")
     found = settle(classifier, train=train, validation=validation, test=test, course=course)
-    progress.finish(", ".join(f"{one.what} {one.chosen}" for one in found.settled.choices))
+    progress.finish(counted(len(found.settled.choices), "choice"))
     for choice in found.settled.choices:
-        progress.note(f"- {choice.what}: {choice.reason}")
+        progress.note(f"{choice.what}: {choice.chosen} ({choice.reason})")
     return found.settled, found.range_test
 
 
