@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 
 import fieldmark
-from conditions import machine, today
+from conditions import machine
 from fieldmark.base.run_folder import RunFolder
 from fieldmark.evaluation.evaluation import Evaluation
 from fieldmark.report import render
@@ -32,7 +32,7 @@ TABLE = FiguresTable(
         "Precision, recall over 0.5",
         "Top-5",
         "Loss",
-        "Time of the whole command",
+        "Time",
         "Machine",
         "Date",
     ),
@@ -80,7 +80,7 @@ def row_of(run: Run) -> tuple[str, ...]:
         f"{evaluation.loss.value:.4f}",
         f"{seconds // 60} min {seconds % 60} s",
         machine(),
-        today(),
+        str(run.record["ended"])[:10],
     )
 
 
@@ -88,13 +88,14 @@ def name_of(run: Run) -> str:
     """Return recipe, network, weights, epochs and sizes."""
     assert run.path
     preprocess, architecture = run.classifier.preprocess, run.classifier.architecture
-    epochs = len(read_epochs(RunFolder(run.path).history_csv))
+    num_epochs = len(read_epochs(RunFolder(run.path).history_csv))
+    epochs = f" {num_epochs} epochs," if num_epochs else ""
     digests = run.record.get("sha256") or {}
     weights = "ImageNet weights" if digests.get("weights") else "random weights"
     size = f"{preprocess.size_px} px"
     if preprocess.prescale_px:
         size = f"photos reduced to {preprocess.prescale_px} px, and enlarged to {size}"
-    return f"{run.record['recipe']}: {architecture.backbone}, {weights}, {epochs} epochs, {size}"
+    return f"{run.record['recipe']}: {architecture.backbone}, {weights},{epochs} {size}"
 
 
 def told_of(run: Run) -> str:
