@@ -14,6 +14,7 @@ import fieldmark
 from fieldmark import looking
 from fieldmark.base.errors import DataError, RunError
 from fieldmark.explaining import Explanation
+from fieldmark.models.bundle_photos import thumbnail
 from fieldmark.run import Run
 
 Snapshot = Callable[[Path], dict[str, object]]
@@ -159,6 +160,65 @@ def test_a_bundle_alone_is_explained_without_training_photos(
     assert (photo.neighbours, photo.side, photo.true) == ((), "", "sky")
     assert any("bundle without its run" in note for note in recorder.notes)
     assert "could not be looked at" in found.page.read_text("utf-8")
+
+
+@pytest.fixture(scope="module")
+def packed(tmp_path_factory: pytest.TempPathFactory, finished_quick: Run) -> Path:
+    """A run's bundle with thumbnails, in one file."""
+    out = tmp_path_factory.mktemp("packed") / "pets.fieldmark"
+    fieldmark.export(finished_quick, to="bundle", with_thumbnails=True, out=out)
+    return out
+
+
+def test_a_bundle_with_thumbnails_likens_photos_to_those_that_the_run_does(
+    packed: Path, finished_quick: Run, photos: Path, tmp_path: Path, recorder: Any
+) -> None:
+    asked = [photos / "sky/00.png", photos / "leaf/03.png"]
+    by_run = fieldmark.explain(finished_quick, asked, out=tmp_path / "run")
+    by_bundle = fieldmark.explain(packed, asked, out=tmp_path / "out", progress=recorder)
+    for one, other in zip(by_run.photos, by_bundle.photos, strict=True):
+        assert len(other.neighbours) == len(one.neighbours) == looking.NUM_NEIGHBOURS
+        assert [near.similarity for near in other.neighbours] == pytest.approx(
+            [near.similarity for near in one.neighbours], abs=1e-3
+        )
+        nearest, shown = one.neighbours[0], other.neighbours[0]
+        assert shown.label == nearest.label
+        with Image.open(photos / nearest.photo.path) as whole:
+            assert (by_bundle.path / shown.photo.path).read_bytes() == thumbnail(whole)
+        assert shown.is_same_file == nearest.is_same_file
+        assert other.num_agreeing == one.num_agreeing
+    assert not any("no training photos" in note for note in recorder.notes)
+    num = by_run.explained.num_training
+    assert by_bundle.explained.num_training == num
+    assert recorder.summaries["Training photos"] == f"{num} thumbnails in the bundle"
+
+
+def test_thumbnails_of_a_bundle_lie_beside_the_page_that_shows_them(
+    packed: Path, photos: Path, tmp_path: Path
+) -> None:
+    found = fieldmark.explain(packed, [photos / "sky"], out=tmp_path / "out")
+    near = {one.photo.path for photo in found.photos for one in photo.neighbours}
+    assert {f"nearest/{path.name}" for path in (found.path / "nearest").iterdir()} == near
+    for row in table(found.table):
+        assert row["nearest"] in near
+        assert row["nearest_label"] in {"cherry", "leaf", "sky"}
+    page = found.page.read_text("utf-8")
+    assert "no image" not in page
+    assert all(f'title="{path}"' in page for path in near)
+    assert "of which thumbnails travel with the bundle" in page
+
+
+def test_a_photo_that_a_bundle_was_trained_on_is_known_by_its_thumbnail(
+    packed: Path, finished_quick: Run, photos: Path, tmp_path: Path
+) -> None:
+    found = fieldmark.explain(packed, [photos / "sky"], out=tmp_path / "out")
+    sides = {row["path"]: row["split"] for row in table_of_splits(finished_quick)}
+    learned = {path for path, side in sides.items() if side == "train"}
+    for photo in found.photos:
+        is_learned = "/".join(Path(photo.path).parts[-2:]) in learned
+        assert photo.side == ("train" if is_learned else "")
+        assert photo.neighbours[0].is_same_file == is_learned
+    assert {photo.side for photo in found.photos} == {"train", ""}
 
 
 def test_the_folder_says_what_a_photo_shows_unless_something_else_does(

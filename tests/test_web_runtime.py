@@ -1,9 +1,7 @@
 """ONNX Runtime's files for browsers are those that were published, wherever they come from."""
 
-import base64
-import hashlib
-import io
-import tarfile
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,30 +10,15 @@ import pytest
 from fieldmark import web_runtime
 from fieldmark.base.errors import ExportError
 
-CONTENTS = {"code.mjs": b"export {}", "code.wasm": b"\0asm"}
-
-
-def package(contents: dict[str, bytes]) -> bytes:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
-        for name, content in contents.items():
-            member = tarfile.TarInfo(f"package/dist/{name}")
-            member.size = len(content)
-            archive.addfile(member, io.BytesIO(content))
-    return buffer.getvalue()
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from tests.published_runtime import CONTENTS, package, publish, write_files
 
 
 @pytest.fixture
 def published(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> bytes:
     """A small package in the place of the real one, and a cache of its own."""
-    content = package(CONTENTS)
-    digest = base64.b64encode(hashlib.sha512(content).digest()).decode("ascii")
-    sums = {name: hashlib.sha256(one).hexdigest() for name, one in CONTENTS.items()}
-    monkeypatch.setenv("FIELDMARK_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("npm_config_registry", "https://mirror.example/npm")
-    monkeypatch.setattr(web_runtime, "INTEGRITY", f"sha512-{digest}")
-    monkeypatch.setattr(web_runtime, "FILES", sums)
-    return content
+    return publish(monkeypatch, empty=tmp_path)
 
 
 def answering(monkeypatch: pytest.MonkeyPatch, content: bytes | Exception) -> list[str]:
@@ -71,6 +54,34 @@ def test_a_file_of_the_cache_that_was_changed_is_fetched_again(
     assert len(asked) == 2
 
 
+def test_what_is_installed_with_fieldmark_comes_before_the_cache_and_the_network(
+    published: bytes, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, recorder: Any
+) -> None:
+    asked = answering(monkeypatch, published)
+    installed = write_files(web_runtime.INSTALLED)
+    assert web_runtime.runtime_files(None, progress=recorder) == CONTENTS
+    assert asked == []
+    assert not (tmp_path / "cache").exists()
+    (installed / "code.wasm").write_bytes(b"damaged")
+    for _ in range(2):
+        assert web_runtime.runtime_files(None, progress=recorder) == CONTENTS
+    assert len(asked) == 1, "the cache comes before the network"
+
+
+def test_a_folder_given_by_hand_comes_before_what_is_installed(
+    published: bytes, tmp_path: Path, recorder: Any
+) -> None:
+    write_files(web_runtime.INSTALLED)
+    with pytest.raises(ExportError, match=r"lacks code\.mjs and code\.wasm"):
+        web_runtime.runtime_files(tmp_path / "elsewhere", progress=recorder)
+
+
+def test_nothing_but_python_is_needed_to_import_it() -> None:
+    source = Path(web_runtime.__file__).parents[1]
+    code = f"import sys; sys.path.insert(0, {str(source)!r}); import fieldmark.web_runtime"
+    subprocess.run([sys.executable, "-I", "-S", "-c", code], check=True, timeout=60)
+
+
 def test_an_altered_package_is_refused_and_not_kept(
     published: bytes, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, recorder: Any
 ) -> None:
@@ -89,10 +100,7 @@ def test_without_a_network_the_message_says_how_to_do_without(
 
 
 def test_files_may_be_given_by_hand(published: bytes, tmp_path: Path, recorder: Any) -> None:
-    place = tmp_path / "onnxruntime-web/dist"
-    place.mkdir(parents=True)
-    for name, content in CONTENTS.items():
-        (place / name).write_bytes(content)
+    place = write_files(tmp_path / "onnxruntime-web/dist")
     for folder in (place, place.parent):
         assert web_runtime.runtime_files(folder, progress=recorder) == CONTENTS
     (place / "code.wasm").write_bytes(b"of another version")

@@ -1,7 +1,7 @@
 """Why photos were named as they were, from the files to a page; nothing is trained or changed.
 
 In: a finished run and photos. Out: `Explanation`, and `explain.html`, `explain.csv` and a PNG for
-each photo and class in a folder of their own.
+each photo and class in a folder of their own; with a bundle's thumbnails of the nearest photos.
 Not covered: looking at a photo (`looking`), and what the page says (`report.explain`).
 """
 
@@ -33,6 +33,7 @@ from fieldmark.data.placement import Box
 from fieldmark.looking import Looked, Looker
 from fieldmark.models.attention import mean_heat, mean_share
 from fieldmark.models.prediction import Prediction, predict_files
+from fieldmark.nearest import TravellingPhotos
 from fieldmark.report.explain import PAGE_NAME, PhotoPictures, photo_pictures, write_page
 from fieldmark.report.explained import BorderCue, Explained, ExplainedPhoto, border_cue_of
 from fieldmark.report.explained_table import TABLE_NAME, write_table
@@ -96,6 +97,7 @@ def explain(
 
     Raises:
         RunError: the run cannot be read, its backbone cannot be explained, or `out` cannot be used.
+        BundleError: the bundle is damaged.
         DataError: a path does not exist, there is no photo, none of them could be read, or
             `true_class` is no class of the run.
     """
@@ -124,7 +126,7 @@ def explain(
         explained,
         pictures=seen.pictures,
         mean_heat_GG=mean_heat(seen.maps),
-        photos=looker.root,
+        photos=looker.root or folder,  # thumbnails of a bundle lie beside the page
         turn_upright=looker.turns_upright,
         command=command
         or recorded_call("explain", loaded.path or loaded.bundle, *map(str, paths), **named),
@@ -213,6 +215,9 @@ def _look(
         one = looker.look(prediction, stem=stem, name_of=_plain)
         for picture, image in zip(one.photo.pictures, one.overlays, strict=True):
             _save(image, folder / picture.file)
+        for place, content in one.thumbnails.items():
+            if not (folder / place).exists():
+                write_bytes(folder / place, content)
         if number <= MAX_ON_PAGE:
             seen.pictures[prediction.path] = photo_pictures(one.shown, one.overlays)
         if len(seen.sample) < looking.NUM_COMPARED and np.ptp(one.map_HW) > 0:
@@ -255,8 +260,9 @@ def _explained(
         border=mean_share(photo.named.border_share for photo in seen.photos),
         sanity=looking.compare_with_random(looker, seen.sample, progress=progress),
         border_cue=_border_cue(run),
-        num_training=len(training.rows) if training else 0,
+        num_training=len(training) if training else 0,
         num_training_in_all=training.num_in_all if training else 0,
+        has_thumbnails=isinstance(training, TravellingPhotos),
     )
 
 

@@ -82,8 +82,8 @@ def export(
         sign: a private key on an elliptic curve (PEM) to sign the bundle with.
         with_thumbnails: put thumbnails of training photos into the bundle, at most 4,000, as many
             of each class as can be. Whoever has it can then look at them, and a server shows them.
-        ort: a folder with ONNX Runtime's files for browsers; None takes those of the cache, or
-            downloads them.
+        ort: a folder with ONNX Runtime's files for browsers; None takes those that are
+            installed, or in the cache, or downloads them.
         out: the file or folder, which must be new; None is `model.onnx`, `model-int8.onnx`,
             `model.fieldmark` or `site` in the run folder.
         progress: where progress is shown; None shows nothing.

@@ -23,13 +23,19 @@ from fieldmark.data.catalog import CatalogRow, read_catalog
 from fieldmark.data.images import decode
 from fieldmark.data.placement import Box, placement
 from fieldmark.data.preprocess import Preprocess
-from fieldmark.data.splits import read_splits
+from fieldmark.data.splits import TRAIN, read_splits
 from fieldmark.models.attention import border_share, heat_over, likeness
 from fieldmark.models.classifier import Classifier
 from fieldmark.models.explain import Explainer, randomised
 from fieldmark.models.inference import Predictor, choose_device
 from fieldmark.models.prediction import Prediction
-from fieldmark.nearest import TrainingPhotos, training_photos
+from fieldmark.nearest import (
+    TrainingPhotos,
+    TravellingPhoto,
+    TravellingPhotos,
+    training_photos,
+    travelling_photos,
+)
 from fieldmark.report.entries import Photo
 from fieldmark.report.explained import ClassPicture, ExplainedPhoto, Neighbour, Sanity
 from fieldmark.report.heat import overlay
@@ -57,6 +63,8 @@ class Looked:
     """Where in that input the photo lies."""
     pixels_SSC: NDArray[np.uint8]
     """What the network saw."""
+    thumbnails: Mapping[str, bytes]
+    """JPEGs of the nearest training photos by path, where those travel with the bundle."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +75,7 @@ class Looker:
     explainer: Explainer
     predictor: Predictor
     device: torch.device
-    training: TrainingPhotos | None
+    training: TrainingPhotos | TravellingPhotos | None
     true_class: str | None
     """What all the photos show, if that was said."""
     root: Path | None
@@ -115,10 +123,12 @@ class Looker:
         shown, box = seen_part(content, preprocess)
         shares = dict(prediction.ranking)
         sha256 = hashlib.sha256(content).hexdigest()
+        neighbours, thumbnails = self._neighbours(pixels_SSC, content=content)
+        was_learned = any(one.is_same_file for one in neighbours)
         photo = ExplainedPhoto(
             path=prediction.path,
             true=true,
-            side=self.sides.get(sha256, ""),
+            side=self.sides.get(sha256, TRAIN if was_learned else ""),
             doubt=prediction.doubt,
             unfamiliarity=prediction.unfamiliarity,
             is_unfamiliar=prediction.is_unfamiliar,
@@ -131,7 +141,7 @@ class Looker:
                 )
                 for name, map_HW in zip(asked, maps_KHW, strict=True)
             ),
-            neighbours=self._neighbours(pixels_SSC, sha256=sha256),
+            neighbours=neighbours,
         )
         return Looked(
             photo=photo,
@@ -140,21 +150,30 @@ class Looker:
             map_HW=maps_KHW[0],
             box=box,
             pixels_SSC=pixels_SSC,
+            thumbnails=thumbnails,
         )
 
-    def _neighbours(self, pixels_SSC: NDArray[np.uint8], *, sha256: str) -> tuple[Neighbour, ...]:
+    def _neighbours(
+        self, pixels_SSC: NDArray[np.uint8], *, content: bytes
+    ) -> tuple[tuple[Neighbour, ...], dict[str, bytes]]:
+        """Return the nearest training photos, and thumbnails of those that lie in the bundle."""
         if self.training is None:
-            return ()
+            return (), {}
         (features_F,) = self.predictor.features(pixels_SSC[None])
-        return tuple(
+        found = self.training.nearest(features_F, most=NUM_NEIGHBOURS)
+        own = self.training.digest_of(content)
+        neighbours = tuple(
             Neighbour(
-                photo=Photo(path=row.path, sha256=row.sha256),
-                label=row.label,
+                photo=Photo(path=one.path, sha256=one.sha256),
+                label=one.label,
                 similarity=cosine,
-                is_same_file=row.sha256 == sha256,
+                is_same_file=one.sha256 == own,
             )
-            for row, cosine in self.training.nearest(features_F, most=NUM_NEIGHBOURS)
+            for one, cosine in found
         )
+        return neighbours, {
+            one.path: one.content for one, _ in found if isinstance(one, TravellingPhoto)
+        }
 
 
 def prepare(run: Run, *, true_class: str | None, progress: Progress) -> Looker:
@@ -163,6 +182,7 @@ def prepare(run: Run, *, true_class: str | None, progress: Progress) -> Looker:
     Raises:
         DataError: `true_class` is no class of the run.
         RunError: the run's backbone cannot be explained, or a file of the run is missing.
+        BundleError: the bundle's thumbnails are damaged.
     """
     classifier, device = run.classifier, choose_device()
     if true_class is not None and true_class not in classifier.classes:
@@ -173,7 +193,7 @@ def prepare(run: Run, *, true_class: str | None, progress: Progress) -> Looker:
         )
     explainer = Explainer(classifier, device=device)
     predictor = Predictor(classifier, device=device)
-    training = training_photos(
+    training = travelling_photos(run, classifier, progress=progress) or training_photos(
         run, classifier, predictor=predictor, device=device, progress=progress
     )
     root, known, sides = _own_photos(run)

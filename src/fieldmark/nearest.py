@@ -1,6 +1,7 @@
 """The training photos nearest to a photo: what its answer rests on, to be looked at.
 
-In: a finished run and features of photos. Out: `TrainingPhotos`, and the nearest of them.
+In: a finished run and features of photos. Out: `TrainingPhotos`, and the nearest of them; for a
+bundle alone, `TravellingPhotos`, where it holds thumbnails.
 Nearness is that of `models.nearness`, by features that the run's own backbone gives. Those of a
 frozen backbone were computed by the run; those of a trained one are computed once for each bundle.
 Both are kept in the user's cache, photo by photo.
@@ -18,15 +19,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from fieldmark.base.counting import counted
 from fieldmark.base.errors import DataError
 from fieldmark.base.executor import ThreadExecutor
 from fieldmark.base.files import sha256_of
 from fieldmark.base.progress import Progress
 from fieldmark.base.run_folder import RunFolder
 from fieldmark.data.catalog import CatalogRow, read_catalog
+from fieldmark.data.images import decode
 from fieldmark.data.preprocess import Preprocess
 from fieldmark.data.splits import TRAIN, read_splits
 from fieldmark.models.bundle import WEIGHTS
+from fieldmark.models.bundle_photos import SIDE_PX, PackedPhotos, load_photos, thumbnail
 from fieldmark.models.classifier import Classifier
 from fieldmark.models.features import FeatureCache, features_key
 from fieldmark.models.golden import choose_golden
@@ -40,6 +44,8 @@ MAX_COMPUTED = 10_000
 comes on top."""
 CHUNK_BYTES = 1 << 27
 """Pixels that lie in memory at a time."""
+NAME = "nearest/{:04d}.jpg"
+"""What thumbnails of a bundle are called, by their place in it: their names stayed behind."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,12 +58,118 @@ class TrainingPhotos:
     num_in_all: int
     """All training photos, also those that could not be looked at."""
 
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def digest_of(self, content: bytes) -> str:
+        """Return the `sha256` that a training photo with this content has."""
+        return hashlib.sha256(content).hexdigest()
+
     def nearest(
         self, features_F: NDArray[np.float32], *, most: int
     ) -> list[tuple[CatalogRow, float]]:
         """Return the rows nearest to a photo's features and the cosines, the nearest first."""
         found = nearest(self.units_NF, features_F, most=most)
         return [(self.rows[index], cosine) for index, cosine in found]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TravellingPhoto:
+    """What a bundle holds of a training photo besides its features."""
+
+    path: str
+    """What it is called; nothing lies there unless it is written there."""
+    label: str
+    content: bytes
+    """The thumbnail, a JPEG."""
+
+    @property
+    def sha256(self) -> str:
+        """Of the thumbnail, 64 hexadecimal digits."""
+        return hashlib.sha256(self.content).hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TravellingPhotos:
+    """What a classifier has learned from, as far as it travels with the bundle."""
+
+    photos: PackedPhotos
+    classes: tuple[str, ...]
+    turns_upright: bool
+    """Whether photos are turned as their metadata say."""
+
+    def __len__(self) -> int:
+        return len(self.photos.thumbnails)
+
+    def digest_of(self, content: bytes) -> str:
+        """Return the `sha256` that a training photo with this content has: of its thumbnail.
+
+        Raises:
+            UnreadableImage: it is no photo.
+        """
+        small = small_copy(content, turn_upright=self.turns_upright)
+        return hashlib.sha256(small).hexdigest()
+
+    @property
+    def num_in_all(self) -> int:
+        """All photos in the bundle, which does not say how many there were."""
+        return len(self)
+
+    def nearest(
+        self, features_F: NDArray[np.float32], *, most: int
+    ) -> list[tuple[TravellingPhoto, float]]:
+        """Return those nearest to a photo's features and the cosines, the nearest first."""
+        return [
+            (self._at(place), cosine)
+            for place, cosine in self.photos.nearest(features_F, most=most)
+        ]
+
+    def _at(self, place: int) -> TravellingPhoto:
+        return TravellingPhoto(
+            path=NAME.format(place),
+            label=self.classes[self.photos.classes_P[place]],
+            content=self.photos.thumbnails[place],
+        )
+
+
+def travelling_photos(
+    run: Run, classifier: Classifier, *, progress: Progress
+) -> TravellingPhotos | None:
+    """Return the training photos that travel with a bundle; None where there are none.
+
+    Args:
+        run: one with its folder gives None: its photos themselves can be shown.
+        classifier: of the run.
+        progress: told of the photos.
+
+    Raises:
+        BundleError: the bundle is damaged, or its photos are not what they must be.
+    """
+    photos = load_photos(run.bundle, classifier) if run.path is None else None
+    if photos is None:
+        return None
+    found = TravellingPhotos(
+        photos=photos,
+        classes=classifier.classes,
+        turns_upright=classifier.preprocess.orientation == "exif",
+    )
+    progress.start("Training photos", total=len(found), unit="photos")
+    progress.advance(len(found))
+    progress.finish(f"{counted(len(found), 'thumbnail')} in the bundle")
+    return found
+
+
+def small_copy(content: bytes, *, turn_upright: bool) -> bytes:
+    """Return the thumbnail with which a photo travels with a bundle; the same each time.
+
+    Args:
+        content: of the photo's file.
+        turn_upright: turn it as its metadata say.
+
+    Raises:
+        UnreadableImage: it is no complete picture in a format that is read.
+    """
+    return thumbnail(decode(content, turn_upright=turn_upright, reduce_to_px=SIDE_PX).image)
 
 
 def training_photos(

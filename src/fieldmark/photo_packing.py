@@ -19,18 +19,16 @@ from fieldmark.base.errors import DataError, ExportError
 from fieldmark.base.executor import ThreadExecutor
 from fieldmark.base.progress import Progress
 from fieldmark.data.catalog import CatalogRow
-from fieldmark.data.images import decode
 from fieldmark.models.bundle_files import CARD, PHOTOS, laid_out, read_files
 from fieldmark.models.bundle_photos import (
     SIDE_PX,
     PackedPhotos,
     add_photos,
     most_photos,
-    thumbnail,
 )
 from fieldmark.models.classifier import Classifier
 from fieldmark.models.inference import Predictor, choose_device
-from fieldmark.nearest import TrainingPhotos, training_photos
+from fieldmark.nearest import TrainingPhotos, small_copy, training_photos
 from fieldmark.report.markdown import escaped
 from fieldmark.run import Run
 
@@ -123,10 +121,9 @@ def _thumbnail(row: CatalogRow, *, root: Path, turns_upright: bool) -> bytes | N
         content = (root / row.path).read_bytes()
         if hashlib.sha256(content).hexdigest() != row.sha256:
             return None
-        image = decode(content, turn_upright=turns_upright, reduce_to_px=SIDE_PX).image
+        return small_copy(content, turn_upright=turns_upright)
     except (OSError, DataError):
         return None
-    return thumbnail(image)
 
 
 def _add_to_card(given: Path, card: Path, packed: Packed, *, digest: str) -> None:

@@ -210,7 +210,8 @@ def export(
     ort: Annotated[
         Path | None,
         typer.Option(
-            metavar="DIR", help="For web: ONNX Runtime's files for browsers; default: fetched."
+            metavar="DIR",
+            help="For web: ONNX Runtime's files for browsers; default: installed or fetched.",
         ),
     ] = None,
     out: Annotated[

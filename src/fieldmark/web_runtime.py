@@ -1,10 +1,10 @@
 """What computes in a browser: ONNX Runtime's WebAssembly, from its npm package.
 
-In: a folder that holds it, or the network, once. Out: the content of its two files, verified; they
-are kept in the cache.
-The package has 33 MB and would make every installation of Fieldmark larger by the 14 MB that are
-used of it, so it is fetched when a site is first written.
-Not covered: its licence, which the installed package `onnxruntime` holds as well (`site_writing`).
+In: a folder that holds it, what was installed with Fieldmark, the cache, or the network. Out: the
+content of its two files, verified; what was fetched is kept in the cache.
+A wheel of Fieldmark holds them where they could be had when it was built. `hatch_build.py` does
+that with this module, so whatever it imports must need nothing but Python itself.
+Not covered: licences on a site, which the installed package `onnxruntime` holds (`site_writing`).
 """
 
 import base64
@@ -25,6 +25,7 @@ from fieldmark.base.files import HASH_BLOCK_BYTES, write_bytes
 from fieldmark.base.progress import Progress
 
 PACKAGE, VERSION = "onnxruntime-web", "1.30.0"
+NAME = f"{PACKAGE} {VERSION}"
 INTEGRITY = (
     "sha512-q0y+JrrtukXSzsBWEMccVfqX25LRmosXHF+CaRJmg8pZ"
     "ClzcV7svNc4rKY3jL02Vb7QmRMDs1SigqR4CXAfKYQ=="
@@ -39,6 +40,10 @@ FILES = {
 """What is used of it, and the SHA-256 of each."""
 SUBFOLDER = "dist"
 """Where they are in the package."""
+VENDORED = f"vendored/{PACKAGE}"
+"""Where they are in a wheel of Fieldmark, within its package."""
+INSTALLED = Path(__file__).parent / VENDORED
+"""The same where Fieldmark was installed from such a wheel; else nothing is there."""
 REGISTRY_VARIABLE = "npm_config_registry"
 """Environment variable of npm that names its registry, such as a company's mirror."""
 NPM_LIMIT_S = 30.0
@@ -51,24 +56,33 @@ MAX_BYTES = 1 << 27
 """Four times the package: what is larger than this is something else."""
 
 
+class RuntimeMissingError(ExportError):
+    """The files cannot be had; `reason` says why in a clause, without what to do about it."""
+
+    def __init__(self, told: str, *, reason: str) -> None:
+        super().__init__(told)
+        self.reason = reason
+
+
 def runtime_files(folder: Path | None, *, progress: Progress) -> Mapping[str, bytes]:
     """Return the content of the files in `FILES`, by name.
 
     Args:
-        folder: holds them, such as `node_modules/onnxruntime-web` or its `dist`; None looks in the
-            cache, and downloads them where it has none.
+        folder: holds them, such as `node_modules/onnxruntime-web` or its `dist`; None takes those
+            installed with Fieldmark, else those of the cache, and downloads them where it has none.
         progress: shows the download.
 
     Raises:
-        ExportError: they are not there, are of another version, or cannot be downloaded.
+        RuntimeMissingError: they are not there, are of another version, or cannot be downloaded.
     """
     if folder is not None:
         return _given(folder.expanduser())
     kept = _own_folder()
-    found = _read(kept)
-    if len(found) == len(FILES):
-        return found
-    progress.start(f"{PACKAGE} {VERSION}", total=None, unit="bytes")
+    for place in (INSTALLED, kept):
+        found = _read(place)
+        if len(found) == len(FILES):
+            return found
+    progress.start(NAME, total=None, unit="bytes")
     files = _unpacked(_downloaded(progress))
     with contextlib.suppress(OSError):  # without a cache it is downloaded again next time
         for name, content in files.items():
@@ -85,12 +99,21 @@ def _given(folder: Path) -> Mapping[str, bytes]:
     found = max((_read(place) for place in (folder, folder / SUBFOLDER)), key=len)
     if len(found) == len(FILES):
         return found
-    lacking = [name for name in FILES if name not in found]
-    raise ExportError(
-        f"{folder} lacks {' and '.join(lacking)} of {PACKAGE} {VERSION}, or has them of another "
-        f"version. Give the folder {SUBFOLDER} of exactly that version with --ort, or leave --ort "
-        "out to have it downloaded."
+    lacking = " and ".join(name for name in FILES if name not in found)
+    reason = f"{folder} lacks {lacking} of {NAME}, or has them of another version"
+    raise RuntimeMissingError(
+        f"{reason}. Give the folder {SUBFOLDER} of exactly that version with --ort, or leave --ort "
+        "out to have it downloaded.",
+        reason=reason,
     )
+
+
+def _not_obtained(reason: str, *, advice: str) -> RuntimeMissingError:
+    told = (
+        f"{NAME}, which computes in the browser, is neither installed with Fieldmark "
+        f"nor in the cache, and {reason}. {advice}"
+    )
+    return RuntimeMissingError(told, reason=reason)
 
 
 def _read(folder: Path) -> dict[str, bytes]:
@@ -110,7 +133,7 @@ def package_url() -> str:
     """Return the address of the package in the registry that npm is told to use, or its own.
 
     Raises:
-        ExportError: no environment variable names a registry, and npm is not there to be asked.
+        RuntimeMissingError: no environment variable names a registry, nor does npm.
     """
     chosen = os.environ.get(REGISTRY_VARIABLE) or os.environ.get(REGISTRY_VARIABLE.upper())
     return f"{(chosen or _registry_of_npm()).rstrip('/')}/{PACKAGE}/-/{PACKAGE}-{VERSION}.tgz"
@@ -129,11 +152,11 @@ def _registry_of_npm() -> str:
                 timeout=NPM_LIMIT_S,
             ).stdout.strip()
     if not told:
-        raise ExportError(
-            f"{PACKAGE} {VERSION}, which computes in the browser, is not in the cache, and npm is "
-            f"not installed to say where it is to be had. Install npm; or set {REGISTRY_VARIABLE} "
-            f"to the address of a registry of npm packages; or run 'npm install "
-            f"{PACKAGE}@{VERSION}' elsewhere and give that package's folder with --ort DIR."
+        raise _not_obtained(
+            "npm is not installed to say where it is to be had",
+            advice=f"Install npm; or set {REGISTRY_VARIABLE} to the address of a registry of npm "
+            f"packages; or run 'npm install {PACKAGE}@{VERSION}' elsewhere and give that package's "
+            "folder with --ort DIR.",
         )
     return told
 
@@ -144,19 +167,20 @@ def _downloaded(progress: Progress) -> bytes:
         content = _fetched(url, progress=progress)
     except Exception as error:  # of sockets, TLS, HTTP, or a proxy in between
         cause = str(error).strip().splitlines()
-        raise ExportError(
-            f"{PACKAGE} {VERSION}, which computes in the browser, is not in the cache and could "
-            f"not be fetched from {url} ({type(error).__name__}: "
-            f"{cause[0] if cause else 'no answer'}). Connect to the network and run again; or "
-            f"unpack that file elsewhere and give its folder with --ort DIR; or put its two files "
-            f"{' and '.join(FILES)} into {_own_folder()} (environment variable {CACHE_VARIABLE})."
+        raise _not_obtained(
+            f"it could not be fetched from {url} ({type(error).__name__}: "
+            f"{cause[0] if cause else 'no answer'})",
+            advice="Connect to the network and run again; or unpack that file elsewhere and give "
+            f"its folder with --ort DIR; or put its two files {' and '.join(FILES)} into "
+            f"{_own_folder()} (environment variable {CACHE_VARIABLE}).",
         ) from error
     digest = base64.b64encode(hashlib.sha512(content).digest()).decode("ascii")
     if f"sha512-{digest}" != INTEGRITY:
-        raise ExportError(
-            f"What came from {url} is not {PACKAGE} {VERSION} as published: its checksum is "
-            f"sha512-{digest} ({len(content):,} bytes). It was altered on the way, as some proxies "
-            "do. Nothing was kept. Run again from another network, or give the files with --ort."
+        raise _not_obtained(
+            f"what came from {url} is not as published: its checksum is sha512-{digest} "
+            f"({len(content):,} bytes), so it was altered on the way, as some proxies do",
+            advice="Nothing was kept. Run again from another network, or give the files with "
+            "--ort DIR.",
         )
     return content
 

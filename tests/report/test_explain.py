@@ -111,6 +111,16 @@ def test_a_mistake_is_shown_for_both_classes(tmp_path: Path) -> None:
     assert "1 of 1 Named wrong" in told
 
 
+def test_where_the_nearest_photos_were_sought_is_told(tmp_path: Path) -> None:
+    told = words(page_of(explained(), tmp_path / "run"))
+    assert "among 40 of 41 training photos; 1 is" in told
+    of_bundle = explained(has_thumbnails=True, num_training_in_all=40)
+    told = words(page_of(of_bundle, tmp_path / "bundle"))
+    assert "among 40 training photos of which thumbnails travel with the bundle; 1 is" in told
+    told = words(page_of(explained(num_training=0), tmp_path / "none"))
+    assert "The training photos could not be looked at." in told
+
+
 def test_doubt_side_and_evidence_are_told(tmp_path: Path) -> None:
     told = words(page_of(explained(photo(side="train", doubt=("cat", "dog"))), tmp_path))
     assert "not sure: cat or dog" in told

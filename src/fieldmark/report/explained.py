@@ -18,11 +18,13 @@ class Neighbour:
     """A training photo that lies near a photo in the space of features."""
 
     photo: Photo
+    """Of the run; where there is a bundle alone its thumbnail, relative to the folder that is
+    written."""
     label: str
     similarity: float
     """Cosine of the angle between the features of both, -1 to 1."""
     is_same_file: bool
-    """Whether it is the very photo, byte for byte."""
+    """Whether it is the very photo, byte for byte; of a thumbnail, whether the photo gives it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,6 +139,8 @@ class Explained:
     num_training: int
     """Training photos among which the neighbours were sought; 0 where that could not be done."""
     num_training_in_all: int
+    has_thumbnails: bool = False
+    """Whether the training photos are thumbnails that travel with the bundle."""
 
     @property
     def num_known(self) -> int:
