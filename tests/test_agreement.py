@@ -1,102 +1,76 @@
 """On photos of every odd kind, whatever names them says the same of each.
 
-The command line, the Python API, an exported file without PyTorch, and the server, which serves a
-run as well as an exported file.
+The command line, the Python API, an exported file without PyTorch, the server (of a run as well as
+of an exported file), its page in a browser, and a site on which the browser itself names them.
 """
 
 import csv
 import io
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from PIL import Image
 
 import fieldmark
 from fieldmark.evaluation.answer import Prediction
+from fieldmark.prediction_output import as_text
 from fieldmark.run import Run
 
-NUM_PHOTOS = 200
-SIZES = ((1, 1), (1, 300), (300, 1), (7, 5), (32, 32), (33, 31), (64, 20), (90, 160), (640, 427))
-KINDS = (
-    ("RGB", "JPEG"),
-    ("L", "JPEG"),
-    ("CMYK", "JPEG"),
-    ("YCbCr", "JPEG"),
-    ("RGB", "PNG"),
-    ("RGBA", "PNG"),
-    ("L", "PNG"),
-    ("LA", "PNG"),
-    ("P", "PNG"),
-    ("1", "PNG"),
-    ("I;16", "PNG"),
-    ("P", "GIF"),
-    ("RGB", "BMP"),
-    ("RGB", "TIFF"),
-    ("CMYK", "TIFF"),
-    ("RGBA", "WEBP"),
-    ("RGB", "WEBP"),
-    ("RGB", "PPM"),
-)
-ORIENTATION_TAG = 274
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from tests.browser import chromium, live, runtime_for_sites, static_host
+from tests.odd_photos import KINDS, NUM_PHOTOS, write_odd_photos
+
 TOLERANCE = 1e-4
 """Of probabilities by ONNX Runtime beside those by PyTorch, as the export allows."""
+UNREAD_BY_BROWSERS = {"PPM", "TIFF"}
+"""Formats of which a site says that they are not read."""
+LONGEST_MS = 60_000
+
+ALIKE = {"cherry": (123, 120, 120), "leaf": (120, 123, 120), "sky": (120, 120, 123)}
+RULES = (
+    "split.validation=0.4",
+    "abstain.coverage=0.9",
+    "abstain.target_accuracy=0.5",
+    "abstain.unfamiliar_rate=0.1",
+)
 
 CallMain = Callable[..., Any]
+WritePhotos = Callable[..., Path]
+TrainTiny = Callable[..., Run]
 Shares = dict[str, float]
 
 
-def encoded(number: int, generator: np.random.Generator) -> bytes:
-    """Return an odd photo as the bytes of a file; every twentieth is cut off in the middle."""
-    mode, kind = KINDS[number % len(KINDS)]
-    width, height = SIZES[number % len(SIZES)]
-    base_3 = generator.integers(0, 256, 3)
-    noise_HW3 = generator.normal(0, 30, (height, width, 3))
-    image = Image.fromarray(np.clip(base_3 + noise_HW3, 0, 255).astype(np.uint8))
-    if mode == "I;16":
-        image = Image.fromarray(np.asarray(image.convert("L")).astype(np.uint16) * 257)
-    elif mode != "RGB":
-        image = image.convert(mode)
-    if mode in ("RGBA", "LA"):
-        image.putalpha(Image.linear_gradient("L").resize(image.size))
-    wishes: dict[str, Any] = {}
-    if kind in ("JPEG", "PNG", "WEBP", "TIFF") and mode not in ("I;16", "1"):
-        exif = Image.Exif()
-        exif[ORIENTATION_TAG] = 1 + number % 8
-        wishes["exif"] = exif
-    buffer = io.BytesIO()
-    image.save(buffer, format=kind, **wishes)
-    content = buffer.getvalue()
-    return content[: len(content) // 2] if number % 20 == 19 else content
+@pytest.fixture(scope="module")
+def wary(
+    tmp_path_factory: pytest.TempPathFactory, write_photos: WritePhotos, train_tiny: TrainTiny
+) -> Run:
+    """A finished run of classes that are hard to tell apart, which has rules for what it doubts."""
+    folder = tmp_path_factory.mktemp("wary")
+    photos = write_photos(folder / "photos", colours=ALIKE, count=30)
+    return train_tiny(folder / "run", photos=photos, overrides=RULES)
 
 
 @pytest.fixture(scope="module")
 def odd_photos(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Photos of every mode, orientation and shape, some of them damaged."""
-    folder = tmp_path_factory.mktemp("odd")
-    generator = np.random.default_rng(5)
-    files = []
-    for number in range(NUM_PHOTOS):
-        files.append(folder / f"{number:03d}.{KINDS[number % len(KINDS)][1].lower()}")
-        files[-1].write_bytes(encoded(number, generator))
-    return files
+    return write_odd_photos(tmp_path_factory.mktemp("odd"))
 
 
 @pytest.fixture(scope="module")
-def by_python(finished_quick: Run, odd_photos: list[Path]) -> list[Prediction]:
+def by_python(wary: Run, odd_photos: list[Path]) -> list[Prediction]:
     """What the Python API says, with all classes."""
-    return finished_quick.predict(odd_photos, top_k=3)
+    return wary.predict(odd_photos, top_k=3)
 
 
 @pytest.fixture(scope="module")
-def exported(finished_quick: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def exported(wary: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same classifier as an ONNX file."""
     pytest.importorskip("onnxruntime")
     out = tmp_path_factory.mktemp("exported") / "model.onnx"
-    fieldmark.export(finished_quick, out=out)
+    fieldmark.export(wary, out=out)
     return out
 
 
@@ -112,7 +86,9 @@ def require_alike(
         assert shares == pytest.approx(shares_of(prediction), abs=tolerance), prediction.path
 
 
-def test_the_photos_are_odd_and_most_can_be_read(by_python: list[Prediction]) -> None:
+def test_the_photos_are_odd_most_can_be_read_and_some_are_doubted(
+    by_python: list[Prediction],
+) -> None:
     damaged = sum(prediction.error is not None for prediction in by_python)
     assert 0 < damaged <= NUM_PHOTOS // 20
     assert {prediction.label for prediction in by_python if prediction.label} == {
@@ -120,11 +96,13 @@ def test_the_photos_are_odd_and_most_can_be_read(by_python: list[Prediction]) ->
         "leaf",
         "sky",
     }
+    assert {bool(prediction.doubt) for prediction in by_python} == {True, False}
+    assert {prediction.is_unfamiliar for prediction in by_python} == {True, False, None}
 
 
 def test_the_command_line_says_what_python_says(
     call_main: CallMain,
-    finished_quick: Run,
+    wary: Run,
     odd_photos: list[Path],
     by_python: list[Prediction],
     tmp_path: Path,
@@ -132,19 +110,13 @@ def test_the_command_line_says_what_python_says(
 ) -> None:
     text = "\n".join(map(str, odd_photos)).encode()
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text)))
-    listed = call_main("predict", finished_quick.path, "-", "--format", "csv")
-    folder = call_main(
-        "predict", finished_quick.path, odd_photos[0].parent, "--output", tmp_path / "o.csv"
-    )
+    listed = call_main("predict", wary.path, "-", "--format", "csv")
+    folder = call_main("predict", wary.path, odd_photos[0].parent, "--output", tmp_path / "o.csv")
     assert (listed.code, folder.code) == (0, 0)
     assert listed.out == (tmp_path / "o.csv").read_text()
-    rows = list(csv.DictReader(io.StringIO(listed.out, newline="")))
+    rows = rows_of(listed.out)
     assert [row["error"] or None for row in rows] == [one.error for one in by_python]
-    found = [
-        {row[f"class_{k}"]: float(row[f"confidence_{k}"]) for k in (1, 2, 3) if row["class_1"]}
-        for row in rows
-    ]
-    assert found == [shares_of(prediction) for prediction in by_python]
+    assert [shares_in(row) for row in rows] == [shares_of(one) for one in by_python]
 
 
 def test_an_exported_file_says_what_python_says(
@@ -162,11 +134,11 @@ def test_an_exported_file_says_what_python_says(
 def test_the_server_says_what_python_says(
     served: str,
     request: pytest.FixtureRequest,
-    finished_quick: Run,
+    wary: Run,
     odd_photos: list[Path],
     by_python: list[Prediction],
 ) -> None:
-    place = finished_quick.path if served == "run" else request.getfixturevalue("exported")
+    place = wary.path if served == "run" else request.getfixturevalue("exported")
     assert place is not None
     rows = list(answers_of_server(place, odd_photos))
     assert [row["error"] for row in rows] == [one.error for one in by_python]
@@ -179,6 +151,18 @@ def answers_of_server(place: Path, files: Sequence[Path]) -> Iterator[Any]:
     pytest.importorskip("fastapi")
     from starlette.testclient import TestClient
 
+    app, _ = app_of(place)
+    with TestClient(app, base_url="http://127.0.0.1:8000") as client:
+        for start in range(0, len(files), 20):
+            chunk = files[start : start + 20]
+            photos = [("photos", (file.name, file.read_bytes())) for file in chunk]
+            response = client.post("/predict", params={"top_k": 3}, files=photos)
+            assert response.status_code == 200, response.text
+            yield from response.json()["photos"]
+
+
+def app_of(place: Path) -> tuple[Any, Any]:
+    """Return the server's application for a run or an exported file, and its lifecycle."""
     from fieldmark.serving.answering import open_answerer
     from fieldmark.serving.app import build_app
     from fieldmark.serving.batching import BatchConfig
@@ -188,12 +172,83 @@ def answers_of_server(place: Path, files: Sequence[Path]) -> Iterator[Any]:
 
     config = ServiceConfig(batch=BatchConfig(max_batch=8, max_waiting=64), max_photos=20)
     service = Service(open_answerer(place), config)
+    lifecycle = Lifecycle()
     guard = guard_config("127.0.0.1", token=None)
-    app = build_app(service, guard=guard, lifecycle=Lifecycle())
-    with TestClient(app, base_url="http://127.0.0.1:8000") as client:
-        for start in range(0, len(files), 20):
-            chunk = files[start : start + 20]
-            photos = [("photos", (file.name, file.read_bytes())) for file in chunk]
-            response = client.post("/predict", params={"top_k": 3}, files=photos)
-            assert response.status_code == 200, response.text
-            yield from response.json()["photos"]
+    return build_app(service, guard=guard, lifecycle=lifecycle), lifecycle
+
+
+@contextmanager
+def page_of_server(run: Run) -> Iterator[str]:
+    """Serve a run and give the address of its page."""
+    pytest.importorskip("uvicorn")
+    assert run.path is not None
+    app, lifecycle = app_of(run.path)
+    with live(app, lifecycle=lifecycle) as address:
+        yield address
+
+
+@contextmanager
+def page_of_site(run: Run, place: Path) -> Iterator[str]:
+    """Export a run as a site, serve its files and give its address."""
+    fieldmark.export(run, to="web", ort=runtime_for_sites(), out=place / "site")
+    with static_host(place / "site") as address:
+        yield address
+
+
+def rows_of_page(browser: Any, address: str, files: Sequence[Path]) -> list[dict[str, str]]:
+    """Choose photos on a page, and return the rows of the table that it offers, in their order."""
+    tab = browser.new_page()
+    tab.set_default_timeout(LONGEST_MS)
+    tab.goto(address)
+    tab.wait_for_selector("#drop:not([hidden])")
+    tab.set_input_files("#files", [str(file) for file in files])
+    tab.locator("#status", has_text=f"{len(files)} photos").filter(has_not_text="of").wait_for()
+    with tab.expect_download() as download:
+        tab.click("#save")
+    rows = rows_of(Path(download.value.path()).read_text("utf-8"))
+    tab.close()
+    found = {row["path"]: row for row in rows}
+    return [found[file.name] for file in files]
+
+
+def rows_of(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text, newline="")))
+
+
+def shares_in(row: Mapping[str, str]) -> Shares:
+    return {row[f"class_{k}"]: float(row[f"confidence_{k}"]) for k in (1, 2, 3) if row["class_1"]}
+
+
+def test_the_page_of_the_server_says_what_python_says(
+    wary: Run, odd_photos: list[Path], by_python: list[Prediction]
+) -> None:
+    with chromium() as browser, page_of_server(wary) as address:
+        rows = rows_of_page(browser, address, odd_photos)
+    for row, wanted in zip(rows, rows_of(as_text(by_python, output_format="csv")), strict=True):
+        require_same_row(row, wanted, tolerance=1e-6)
+        assert bool(row["error"]) == bool(wanted["error"]), (row, wanted)
+        assert wanted["error"] in row["error"]
+
+
+def test_a_site_says_what_python_says_of_all_that_browsers_read(
+    wary: Run, odd_photos: list[Path], by_python: list[Prediction], tmp_path: Path
+) -> None:
+    with chromium() as browser, page_of_site(wary, tmp_path) as address:
+        rows = rows_of_page(browser, address, odd_photos)
+    wanted = rows_of(as_text(by_python, output_format="csv"))
+    for number, (row, expected) in enumerate(zip(rows, wanted, strict=True)):
+        _, kind = KINDS[number % len(KINDS)]
+        if kind in UNREAD_BY_BROWSERS:
+            assert "browser" in row["error"], row
+            assert "read" in row["error"], row
+        else:
+            require_same_row(row, expected, tolerance=TOLERANCE)
+            assert bool(row["error"]) == bool(expected["error"]), (row, expected)
+
+
+def require_same_row(
+    row: Mapping[str, str], expected: Mapping[str, str], *, tolerance: float
+) -> None:
+    assert shares_in(row) == pytest.approx(shares_in(expected), abs=tolerance), row
+    for column in ("class_1", "set", "abstained", "is_unfamiliar"):
+        assert row[column] == expected[column], (row, expected)

@@ -1,82 +1,32 @@
 """An exported site answers in the browser alone what Python answers."""
 
 import json
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pytest
-from PIL import Image
 
 import fieldmark
 from fieldmark import exporting, onnx_writing, site_writing, web_runtime
-from fieldmark.base.cache import cache_folder
 from fieldmark.base.errors import ExportError, RecipeError
-from fieldmark.base.progress import SilentProgress
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from tests.browser import chromium, static_host
+from tests.browser import chromium, runtime_for_sites, static_host
 
-RUNTIME_VARIABLE = "FIELDMARK_TEST_ORT"
-"""Names a folder with ONNX Runtime's files for browsers, where they are not in the user's cache."""
-CACHED = cache_folder() / "web" / f"{web_runtime.PACKAGE}-{web_runtime.VERSION}"
-"""As it is before the tests turn to a cache of their own."""
-TOLERANCE = 1e-3
 PAGE = Path(fieldmark.__file__).parent / "serving/page"
-EXIF_ORIENTATION = 274
 
 
 @pytest.fixture(scope="module")
 def site(finished_quick: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = Path(os.environ.get(RUNTIME_VARIABLE) or CACHED)
-    try:
-        web_runtime.runtime_files(folder, progress=SilentProgress())
-    except ExportError:
-        pytest.skip(
-            f"ONNX Runtime for browsers is not at hand: name its folder, {RUNTIME_VARIABLE}"
-        )
     place = tmp_path_factory.mktemp("sites") / "site"
-    export = exporting.export(finished_quick, to="web", ort=folder, out=place)
+    export = exporting.export(finished_quick, to="web", ort=runtime_for_sites(), out=place)
     assert export.num_bytes > 14e6
     assert export.parity is not None
     assert export.parity.is_exact
     return place
-
-
-def odd_photos(folder: Path) -> list[Path]:
-    """Write photos in every mode, format and orientation that browsers read, of several sizes."""
-    generator = np.random.default_rng(0)
-    folder.mkdir()
-    files = []
-
-    def smooth(width: int, height: int) -> Image.Image:
-        small = generator.integers(0, 256, (5, 6, 3), dtype=np.uint8)
-        return Image.fromarray(small).resize((width, height), Image.Resampling.BICUBIC)
-
-    def write(name: str, image: Image.Image, **how: Any) -> None:
-        image.save(folder / name, **how)
-        files.append(folder / name)
-
-    for mode in ("RGB", "L", "LA", "RGBA", "P", "1"):
-        write(f"{mode}.png", smooth(41, 29).convert(mode))
-    for number, mode in enumerate(("RGB", "L", "CMYK")):
-        write(f"{mode}.jpg", smooth(50, 31 + number).convert(mode), quality=90)
-    write("progressive.jpg", smooth(45, 44), progressive=True)
-    write("one.gif", smooth(33, 35).convert("P"))
-    write("one.bmp", smooth(34, 33))
-    write("lossless.webp", smooth(60, 35), lossless=True)
-    write("narrow.png", smooth(3, 200))
-    for orientation in range(1, 9):
-        exif = Image.Exif()
-        exif[EXIF_ORIENTATION] = orientation
-        write(f"turned-{orientation}.jpg", smooth(48, 40), exif=exif, quality=90)
-    write("turned-6.png", smooth(40, 30), exif=exif)
-    write("turned-6.webp", smooth(40, 30), exif=exif, lossless=True)
-    return files
 
 
 @pytest.fixture(scope="module")
@@ -93,32 +43,12 @@ def tab(site: Path) -> Iterator[Any]:
         yield page
 
 
-def test_the_browser_answers_as_python_does(tab: Any, site: Path, tmp_path: Path) -> None:
-    files = odd_photos(tmp_path / "odd")
-    expected, _ = fieldmark.predict(site / "model.onnx", [tmp_path / "odd"], top_k=3)
-    wanted = {Path(one.path).name: one for one in expected}
-    assert wanted.keys() == {file.name for file in files}
-    tab.evaluate("""async () => {
-      const { open } = await import("./asker.js");
-      window.asker = await open();
-    }""")
-    for file in files:
-        ask = "async ([name, bytes]) => asker.predict(new File([new Uint8Array(bytes)], name))"
-        said = tab.evaluate(ask, [file.name, list(file.read_bytes())])
-        one = wanted[file.name]
-        assert said["error"] is None, file.name
-        found = {top["class"]: top["confidence"] for top in said["top"]}
-        assert found == pytest.approx(dict(one.ranking), abs=TOLERANCE), file.name
-        assert said["is_unfamiliar"] == one.is_unfamiliar, file.name
-        assert tuple(said["doubt"]) == one.doubt, file.name
-    assert all(host.startswith("127.0.0.1:") for host in tab.hosts)
-
-
 def test_the_page_answers_without_a_server(tab: Any, photos: Path) -> None:
     tab.set_input_files("#files", str(photos / "sky/00.png"))
     tab.wait_for_selector(".photo h2")
     assert tab.locator(".photo h2").inner_text().startswith("sky")
     assert "stay on this device" in tab.locator("#where").inner_text()
+    assert all(host.startswith("127.0.0.1:") for host in tab.hosts)
 
 
 def test_a_broken_photo_is_told(tab: Any, photos: Path) -> None:

@@ -3,7 +3,6 @@
 import csv
 import io
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,19 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
 from PIL import Image
 
 from fieldmark.data.preprocess import Preprocess
 from fieldmark.serving.app import build_app
 from fieldmark.serving.batching import BatchConfig
 from fieldmark.serving.guards import guard_config
-from fieldmark.serving.lifecycle import Lifecycle, Server
+from fieldmark.serving.lifecycle import Lifecycle
 from fieldmark.serving.page_files import page_files
 from fieldmark.serving.service import Service, ServiceConfig
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
-from tests.browser import chromium
+from tests.browser import chromium, live
 
 PAGE = Path(__file__).parents[2] / "src/fieldmark/serving/page"
 HOSTILE = "<img src=x onerror=document.title='taken'>"
@@ -38,18 +36,8 @@ def served(answerer: Any, *, token: str | None = None) -> Iterator[str]:
     service = Service(answerer, ServiceConfig(batch=batch, max_photos=8, max_body_bytes=1 << 20))
     lifecycle = Lifecycle()
     app = build_app(service, guard=guard_config("127.0.0.1", token=token), lifecycle=lifecycle)
-    config = uvicorn.Config(app, port=0, lifespan="on", log_config=None, ws="none")
-    server = Server(config, lifecycle=lifecycle, drain_s=0)
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    try:
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.should_exit = server.force_exit = True
-        thread.join(10)
+    with live(app, lifecycle=lifecycle) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")

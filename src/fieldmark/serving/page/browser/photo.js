@@ -1,15 +1,13 @@
-// From a file to RGB pixels, as `fieldmark.data.images` has it: upright, alpha laid on white, colour
-// profiles left aside, and a JPEG at a half, a quarter or an eighth of its size where that is enough.
-// The browser's own decoder does the work, so a few pixels differ by a grey level or two.
+// From a file to RGB pixels, as `fieldmark.data.images` has it: upright, alpha laid on white,
+// colour profiles left aside, and a JPEG at a half, a quarter or an eighth of its size where that is
+// enough. That is decoded here; the browser's own decoder does all else.
 
+import { decodeReduced, sizeOf } from "./jpeg.js";
 import { letters, split } from "./metadata.js";
-import { reduce } from "./reduce.js";
 
-const MOST_PIXELS = 178_956_970;
 // What is not reduced goes through the model's own resizing, in numbers of 64 bits a channel.
 const MOST_PIXELS_UNREDUCED = 24_000_000;
 const PIXELS_AT_ONCE = 4_000_000;
-const TALLEST_PART = 8;
 const TYPES = {
   JPEG: "image/jpeg", PNG: "image/png", WEBP: "image/webp", GIF: "image/gif", BMP: "image/bmp",
   AVIF: "image/avif", TIFF: "image/tiff", HEIC: "image/heic",
@@ -29,16 +27,31 @@ export async function readPhoto(file, { reduceToPx, turnUpright }) {
   const kind = recognise(bytes);
   requireEnd(bytes, kind);
   const { content, orientation } = split(bytes, kind);
-  const bitmap = await decoded(new Blob(content, { type: TYPES[kind] }), kind);
+  const reduced = kind === "JPEG" && reduceToPx ? reducedJpeg(bytes, reduceToPx) : null;
+  const raster = reduced ?? (await inFull(new Blob(content, { type: TYPES[kind] }), kind));
+  return turnUpright ? turned(raster, orientation) : raster;
+}
+
+// Nothing where it is not to be reduced, and where the browser's decoder may know better.
+function reducedJpeg(bytes, toPx) {
+  try {
+    const { width, height } = sizeOf(bytes);
+    const part = reduction(width, height, toPx);
+    return part === 1 ? null : decodeReduced(bytes, part);
+  } catch {
+    return null;
+  }
+}
+
+async function inFull(blob, kind) {
+  const bitmap = await decoded(blob, kind);
   try {
     const { width, height } = bitmap;
-    const part = kind === "JPEG" && reduceToPx ? reduction(width, height, reduceToPx) : 1;
-    const most = part === 1 ? MOST_PIXELS_UNREDUCED : MOST_PIXELS;
-    if (width * height > most) {
-      throw new UnreadablePhoto(`${width} x ${height} pixels are too many for a browser: reduce it`);
+    if (width * height > MOST_PIXELS_UNREDUCED) {
+      const told = `${width} x ${height} pixels are too many for a browser: reduce it`;
+      throw new UnreadablePhoto(told);
     }
-    const raster = rasterOf(bitmap, part);
-    return turnUpright ? turned(raster, orientation) : raster;
+    return rasterOf(bitmap);
   } finally {
     bitmap.close();
   }
@@ -80,32 +93,31 @@ function hasPair(bytes, first, second) {
 
 async function decoded(blob, kind) {
   try {
-    return await createImageBitmap(blob, { colorSpaceConversion: "none" });
+    return await createImageBitmap(blob, {
+      colorSpaceConversion: "none",
+      // Some decoders round down where they multiply by alpha; a canvas does not.
+      premultiplyAlpha: "none",
+    });
   } catch {
     throw new UnreadablePhoto(`damaged ${kind} file, or this browser does not read ${kind}`);
   }
 }
 
 // Parts of a picture at a time, since a canvas must not be as large as a photo may be.
-function rasterOf(bitmap, part) {
-  const width = Math.ceil(bitmap.width / part);
-  const height = Math.ceil(bitmap.height / part);
-  const pixels = new Uint8ClampedArray(3 * width * height);
-  const atOnce = Math.floor(PIXELS_AT_ONCE / bitmap.width / TALLEST_PART) * TALLEST_PART;
-  const rows = Math.max(TALLEST_PART, atOnce);
-  const canvas = new OffscreenCanvas(bitmap.width, Math.min(bitmap.height, rows));
+function rasterOf(bitmap) {
+  const { width, height } = bitmap;
+  const pixels = new Uint8Array(3 * width * height);
+  const rows = Math.max(1, Math.floor(PIXELS_AT_ONCE / width));
+  const canvas = new OffscreenCanvas(width, Math.min(height, rows));
   const pen = canvas.getContext("2d", { alpha: false, willReadFrequently: true });
   pen.fillStyle = "#fff";
-  for (let top = 0; top < bitmap.height; top += rows) {
-    const tall = Math.min(rows, bitmap.height - top);
-    pen.fillRect(0, 0, bitmap.width, tall);
-    pen.drawImage(bitmap, 0, top, bitmap.width, tall, 0, 0, bitmap.width, tall);
-    const { data } = pen.getImageData(0, 0, bitmap.width, tall);
-    const into = pixels.subarray(3 * width * (top / part));
-    if (part === 1) copy(data, into);
-    else reduce({ data, width: bitmap.width, height: tall }, part, into);
+  for (let top = 0; top < height; top += rows) {
+    const tall = Math.min(rows, height - top);
+    pen.fillRect(0, 0, width, tall);
+    pen.drawImage(bitmap, 0, top, width, tall, 0, 0, width, tall);
+    copy(pen.getImageData(0, 0, width, tall).data, pixels.subarray(3 * width * top));
   }
-  return { pixels: new Uint8Array(pixels.buffer), width, height };
+  return { pixels, width, height };
 }
 
 function copy(data, into) {
