@@ -61,21 +61,29 @@ class VendorRuntime(BuildHookInterface):  # type: ignore[misc] # hatchling is th
             from fieldmark import web_runtime
         try:
             files = obtained(web_runtime, given, limit_s=PATIENCE_S if choice == AUTO else None)
+            included = self._staged(files, web_runtime)
         except NotVendoredError as error:
             self._do_without(web_runtime.NAME, error, allowed=choice == AUTO and not given)
             return
-        self.staging = TemporaryDirectory(prefix="fieldmark-")
-        build_data["force_include"] |= staged(
-            {**files, **licences(Path(self.root) / LICENCES / web_runtime.PACKAGE)},
-            folder=Path(self.staging.name),
-            place=f"{PACKAGE}/{web_runtime.VENDORED}",
-        )
+        build_data["force_include"] |= included
         self.app.display_info(f"{web_runtime.NAME} is included, for 'fieldmark export --to web'.")
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:  # noqa: ARG002
         """Delete what was written for hatchling to read."""
         if self.staging is not None:
             self.staging.cleanup()
+
+    def _staged(self, files: Mapping[str, bytes], web_runtime: ModuleType) -> dict[str, str]:
+        """Write the files and their licences; NotVendoredError where there is no room for them."""
+        try:
+            self.staging = TemporaryDirectory(prefix="fieldmark-")
+            return staged(
+                {**files, **licences(Path(self.root) / LICENCES / web_runtime.PACKAGE)},
+                folder=Path(self.staging.name),
+                place=f"{PACKAGE}/{web_runtime.VENDORED}",
+            )
+        except OSError as error:
+            raise NotVendoredError(f"{type(error).__name__}: {error}") from error
 
     def _do_without(self, what: str, error: NotVendoredError, *, allowed: bool) -> None:
         if not allowed:

@@ -91,7 +91,7 @@ def name_of(run: Run) -> str:
     num_epochs = len(read_epochs(RunFolder(run.path).history_csv))
     epochs = f" {num_epochs} epochs," if num_epochs else ""
     digests = run.record.get("sha256") or {}
-    weights = "ImageNet weights" if digests.get("weights") else "random weights"
+    weights = "pretrained weights" if digests.get("weights") else "random weights"
     size = f"{preprocess.size_px} px"
     if preprocess.prescale_px:
         size = f"photos reduced to {preprocess.prescale_px} px, and enlarged to {size}"

@@ -120,6 +120,19 @@ def test_files_of_a_folder_are_included_with_their_licences(
     assert app.told == ["onnxruntime-web 1.30.0 is included, for 'fieldmark export --to web'."]
 
 
+def test_where_there_is_no_room_for_them_the_wheel_is_built_without_them(
+    build: Build, app: App, module: ModuleType, registry: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert registry.is_file()
+
+    def full(**_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(module, "TemporaryDirectory", full)
+    assert build() == {}
+    assert "No space left on device" in app.told[0]
+
+
 def test_files_of_a_registry_are_included(build: Build, registry: Path) -> None:
     assert_complete(build())
     registry.unlink()
@@ -221,6 +234,7 @@ def test_hatchling_builds_a_wheel_with_them_and_packs_the_hook_into_the_source(
     from hatchling.builders.wheel import WheelBuilder
 
     publish(monkeypatch, empty=tmp_path)
+    monkeypatch.delenv("FIELDMARK_VENDOR", raising=False)
     monkeypatch.setenv("FIELDMARK_ORT", str(write_files(tmp_path / "given")))
     (wheel,) = WheelBuilder(str(ROOT)).build(directory=str(tmp_path), versions=["standard"])
     with zipfile.ZipFile(wheel) as archive:

@@ -230,6 +230,17 @@ def test_a_decoder_that_crashes_is_told_with_the_files_in_question(
     with pytest.raises(DataError, match=r"crashed \(SIGSEGV\).*dog/31\.jpg.*Move them") as raised:
         scan(photos, preprocess=None, progress=SilentProgress())
     assert str(raised.value).count(".jpg") == 3
+    assert "disk" not in str(raised.value)
+
+
+def test_a_full_disk_may_be_why_a_process_crashed(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Reader, "read", _ending_at(Reader.read, "dog/31.jpg", by="SIGBUS"))
+    with pytest.raises(
+        DataError, match=r"crashed \(SIGBUS\).* is full, make room there\. Else: Mo"
+    ):
+        scan(photos, preprocess=None, progress=SilentProgress())
 
 
 def _ending_at(read: Read, path: str, *, by: str) -> Read:

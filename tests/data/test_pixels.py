@@ -79,7 +79,11 @@ def test_what_was_written_into_its_place_is_added_as_it_lies(
     assert store.room.shape == (4, 4, 4, 3)
     for value in range(4):
         store.room[value] = photo(10 * value)
-    for path, place in (("a.jpg", 0), ("c.jpg", 2), ("d.jpg", 3)):
+    lies_SSC = store.room[0]
+    store.room.flags.writeable = False
+    store.add("a.jpg", lies_SSC)  # writes nothing
+    store.room.flags.writeable = True
+    for path, place in (("c.jpg", 2), ("d.jpg", 3)):
         store.add(path, store.room[place])
     assert store.array[:, 3, 3, 2].tolist() == [0, 20, 30]
     assert store.take(["d.jpg", "a.jpg"])[:, 0, 0, 0].tolist() == [30, 0]

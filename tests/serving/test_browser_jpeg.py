@@ -92,9 +92,10 @@ def test_grey_and_inks_are_the_same(tab: Any, mode: str) -> None:
 
 def test_inks_stored_as_luma_and_rgb_stored_as_it_is_are_the_same(tab: Any) -> None:
     require_same_pixels(tab, jpeg(noise(70, 45), keep_rgb=True))
-    inks = bytearray(jpeg(noise(70, 45, mode="CMYK")))
-    inks[inks.index(b"Adobe") + 11] = 2
-    require_same_pixels(tab, bytes(inks))
+    for transform in (0, 1, 2):
+        inks = bytearray(jpeg(noise(70, 45, mode="CMYK")))
+        inks[inks.index(b"Adobe") + 11] = transform
+        require_same_pixels(tab, bytes(inks))
 
 
 @pytest.mark.parametrize("is_progressive", [False, True])
@@ -124,3 +125,59 @@ def test_what_its_maker_did_not_finish_is_left_to_the_browser(tab: Any) -> None:
 def test_what_fills_up_between_markers_is_skipped(tab: Any) -> None:
     content = jpeg(noise(90, 70))
     assert size_read(tab, content[:-2] + b"\0\0\xff\xff\xd9") == [45, 35]
+
+
+def segment(marker: int, payload: bytes) -> bytes:
+    return bytes((0xFF, marker)) + (len(payload) + 2).to_bytes(2, "big") + payload
+
+
+def frame(*samplings: int, marker: int = 0xC0, side: int = 256) -> bytes:
+    """Return the header of a square photo, a component for each sampling."""
+    parts = b"".join(bytes((number, one, 0)) for number, one in enumerate(samplings))
+    size = side.to_bytes(2, "big")
+    return segment(marker, bytes((8,)) + size + size + bytes((len(samplings),)) + parts)
+
+
+def scan(*numbers: int, tail: bytes = b"\x00\x3f\x00") -> bytes:
+    parts = b"".join(bytes((number, 0)) for number in numbers)
+    return segment(0xDA, bytes((len(numbers),)) + parts + tail)
+
+
+WHOLE = segment(0xDB, bytes(65)) + segment(0xC4, bytes((0, 1, *[0] * 15, 0)))
+HOSTILE = {
+    "sampling of 0": frame(0, 0, 0) + scan(0, 1, 2),
+    "sampling of 5": frame(0x51, 0x11, 0x11) + scan(0, 1, 2),
+    "255 components": frame(*[0x11] * 255, marker=0xC2) + scan(0),
+    "two of one name": segment(0xC0, bytes((8, 1, 0, 1, 0, 3, *(1, 0x11, 0) * 3))) + scan(1),
+    "a frame that breaks off": segment(0xC0, bytes((8, 1, 0, 1, 0, 3, 1, 0x11, 0))) + scan(1),
+    "coefficients without end": frame(*[0x11] * 3, marker=0xC2, side=13_000) + scan(0),
+    "a scan of nothing": frame(0x11) + scan() * 50,
+    "a scan of what is not there": frame(0x11) + scan(7),
+    "a component twice": frame(0x11, 0x11, 0x11) + scan(0, 0),
+    "a band from 0 on": frame(0x11, marker=0xC2) + scan(0),
+    "bits beyond": frame(0x11, marker=0xC2) + scan(0, tail=b"\x00\x00\x0e"),
+    "quantisers that break off": segment(0xDB, bytes(5)) + frame(0x11) + scan(0),
+    "codes that break off": segment(0xC4, bytes((0, 9, *[0] * 15, 0))) + frame(0x11) + scan(0),
+    "too many codes": segment(0xC4, bytes((16, 3, *[0] * 15, 1, 2, 3))) + frame(0x11) + scan(0),
+    "a first of 200 bits": segment(0xC4, bytes((0, 1, *[0] * 15, 200))) + frame(0x11) + scan(0),
+    "scans without end": WHOLE + frame(0x11, marker=0xC2) + scan(0, tail=b"\0\0\x21") * 500,
+}
+REFUSE = """async (content) => {
+  const { decodeReduced } = await import("./jpeg.js");
+  const bytes = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0));
+  const began = performance.now();
+  try {
+    decodeReduced(bytes, 2);
+  } catch (error) {
+    return [String(error), performance.now() - began];
+  }
+  return null;
+}"""
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_files_are_refused_before_they_take_time_or_memory(tab: Any, name: str) -> None:
+    content = b"\xff\xd8" + HOSTILE[name] + b"\xff\xd9"
+    told, milliseconds = tab.evaluate(REFUSE, base64.b64encode(content).decode())
+    assert told.startswith("Error: "), told
+    assert milliseconds < 1000

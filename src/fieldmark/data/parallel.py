@@ -40,6 +40,9 @@ MAX_TASK_FILES, MIN_TASKS = 8, 64
 SHARED_BYTES = 1 << 28
 """How much memory pixels may take on their way from the processes."""
 
+NO_ROOM = "SIGBUS"
+"""How a process ends that writes into a file for which a full disk has no room left."""
+
 Task = tuple[int, Sequence[FoundFile]]
 """Where in the shared memory the pixels of its first file go, and the files."""
 Packed = tuple[Any, ...]
@@ -148,9 +151,14 @@ def _under_way(*, size_px: int, num_processes: int) -> tuple[int, int]:
 
 def _crashed(files: Sequence[FoundFile], *, signal: str) -> DataError:
     names = ", ".join(file.path for file in files)
+    advice = (
+        "Move them out of the folder, start again, and put them back one by one to find out which "
+        "it was."
+    )
+    if signal == NO_ROOM:
+        advice = f"If the disk that the run is written to is full, make room there. Else: {advice}"
     return DataError(
-        f"A decoder crashed ({signal}) while one of these files was read: {names}. Move them out "
-        "of the folder, start again, and put them back one by one to find out which it was."
+        f"A decoder crashed ({signal}) while one of these files was read: {names}. {advice}"
     )
 
 

@@ -23,6 +23,7 @@ export function tableOf(numCodes, symbols) {
       at += span;
     }
   }
+  if (at > table.length) throw new Error("more codes than there can be");
   return table;
 }
 

@@ -7,6 +7,14 @@ import { Plane, toRgb } from "./planes.js";
 
 const BLOCK = 8;
 const MOST_PIXELS = 178_956_970;
+// Of a progressive file all coefficients are kept, as numbers of 16 bits: 24 million pixels with
+// colours in full.
+const MOST_COEFFICIENTS = 72_000_000;
+// A progressive file has some ten; each may be read for the sake of a few bytes.
+const MOST_SCANS = 100;
+const MOST_BLOCKS_IN_A_PLACE = 10;
+const MOST_SYMBOL_OF_FIRST = 15;
+const LOWEST_BIT = 13;
 
 /** Width and height of a JPEG in full. */
 export function sizeOf(bytes) {
@@ -25,8 +33,10 @@ export function sizeOf(bytes) {
 export function decodeReduced(bytes, part) {
   const found = { quantisers: [], codes: [[], []], interval: 0, isJfif: false, adobe: null };
   let frame = null;
+  let numScans = 0;
   for (const segment of segments(bytes)) {
     const { marker, payload } = segment;
+    if (marker === 0xda) require((numScans += 1) <= MOST_SCANS, "scans without end");
     if (marker === 0xdb) readQuantisers(payload, found.quantisers);
     else if (marker === 0xc4) readCodes(payload, found.codes);
     else if (marker === 0xdd) found.interval = (payload[0] << 8) | payload[1];
@@ -64,6 +74,10 @@ function* segments(bytes) {
   throw new Error("there is no end");
 }
 
+function require(isSo, problem) {
+  if (!isSo) throw new Error(problem);
+}
+
 function starts(payload, text) {
   return [...text].every((letter, index) => payload[index] === letter.charCodeAt(0));
 }
@@ -71,6 +85,7 @@ function starts(payload, text) {
 function readQuantisers(payload, into) {
   for (let at = 0; at < payload.length; ) {
     const [isWide, number] = [payload[at] >> 4, payload[at++] & 15];
+    require(at + (isWide ? 128 : 64) <= payload.length, "a table that breaks off");
     into[number] = new Int32Array(64);
     for (let index = 0; index < 64; index++) {
       into[number][order[index]] = isWide ? (payload[at++] << 8) | payload[at++] : payload[at++];
@@ -83,7 +98,11 @@ function readCodes(payload, into) {
     const [kind, number] = [payload[at] >> 4, payload[at++] & 15];
     const numCodes = payload.subarray(at, (at += 16));
     const total = numCodes.reduce((sum, one) => sum + one, 0);
-    into[kind][number] = tableOf(numCodes, payload.subarray(at, (at += total)));
+    const symbols = payload.subarray(at, (at += total));
+    const isWhole = kind <= 1 && at <= payload.length;
+    const isUsual = kind === 1 || symbols.every((symbol) => symbol <= MOST_SYMBOL_OF_FIRST);
+    require(isWhole && isUsual, "codes that are not read");
+    into[kind][number] = tableOf(numCodes, symbols);
   }
 }
 
@@ -94,9 +113,17 @@ function frameOf(payload, marker) {
     const [id, sampling, quantiser] = payload.subarray(6 + 3 * index, 9 + 3 * index);
     return { id, across: sampling >> 4, down: sampling & 15, quantiser };
   });
-  const isRead = bits === 8 && marker <= 0xc2 && width * height > 0;
-  if (!isRead || width * height > MOST_PIXELS) throw new Error("a frame that is not read");
+  const isRead = bits === 8 && marker <= 0xc2 && payload.length === 6 + 3 * components.length;
+  const isSized = width * height > 0 && width * height <= MOST_PIXELS;
+  require(isRead && isSized && areRead(components), "a frame that is not read");
   return { width, height, isProgressive: marker === 0xc2, components };
+}
+
+function areRead(components) {
+  const isSampled = ({ across, down }) => Math.min(across, down) >= 1 && Math.max(across, down) <= 4;
+  const numIds = new Set(components.map((one) => one.id)).size;
+  const isCount = [1, 3, 4].includes(components.length) && numIds === components.length;
+  return isCount && components.every(isSampled);
 }
 
 function scaled(frame, part) {
@@ -105,6 +132,9 @@ function scaled(frame, part) {
   const down = Math.max(...components.map((one) => one.down));
   const numAcross = Math.ceil(width / across / BLOCK);
   const numDown = Math.ceil(height / down / BLOCK);
+  const inPlace = components.reduce((sum, one) => sum + one.across * one.down, 0);
+  const numCoefficients = numAcross * numDown * inPlace * BLOCK * BLOCK;
+  require(!isProgressive || numCoefficients <= MOST_COEFFICIENTS, "more than fits into memory");
   for (const one of components) {
     const stretch = stretchOf(one, { across, down, part });
     const stride = numAcross * one.across;
@@ -145,6 +175,7 @@ function readScan(bytes, { payload, end }, { frame, codes, quantisers, interval 
   const parts = partsOf(payload, { frame, codes, quantisers });
   const [from, to, shifts] = payload.subarray(1 + 2 * payload[0]);
   const { isProgressive } = frame;
+  require(!isProgressive || isPossible({ from, to, shifts }, parts.length), "an odd scan");
   const scan = { isProgressive, from, to, high: shifts >> 4, low: shifts & 15, numEmpty: 0 };
   const bits = new Bits(bytes, end);
   const read = readerOf(scan);
@@ -166,14 +197,27 @@ function readScan(bytes, { payload, end }, { frame, codes, quantisers, interval 
   return bits.at;
 }
 
+// The bands and bits that a scan may have (ITU-T T.81, G.1.1.1).
+function isPossible({ from, to, shifts }, numParts) {
+  const [high, low] = [shifts >> 4, shifts & 15];
+  const isBand = from === 0 ? to === 0 : from <= to && to <= 63 && numParts === 1;
+  return isBand && low <= LOWEST_BIT && (high === 0 || low === high - 1);
+}
+
 function partsOf(payload, { frame, codes, quantisers }) {
-  return Array.from({ length: payload[0] }, (_, index) => {
+  const parts = Array.from({ length: payload[0] }, (_, index) => {
     const [id, tables] = payload.subarray(1 + 2 * index, 3 + 2 * index);
     const one = frame.components.find((component) => component.id === id);
+    require(one, "a scan of what is not there");
     // What quantised is settled by the first scan of a component; codes may change with each.
     one.plane.steps ??= quantisers[one.quantiser];
     return Object.assign(one, { dc: codes[0][tables >> 4], ac: codes[1][tables & 15], last: 0 });
   });
+  const inPlace = parts.reduce((sum, one) => sum + one.across * one.down, 0);
+  const isRead = parts.length > 0 && new Set(parts).size === parts.length;
+  const fits = parts.length === 1 || inPlace <= MOST_BLOCKS_IN_A_PLACE;
+  require(isRead && fits, "a scan that is not read");
+  return parts;
 }
 
 // What is read again and again: a block, where a scan has one component, else all blocks that lie
@@ -211,7 +255,7 @@ function pixelsOf({ components, width, height, isProgressive, part }, { isJfif, 
   for (const one of components) {
     // libjpeg makes up what is missing.
     const isWhole = one.plane.steps && one.numUnknownBits.every((count) => count === 0);
-    if (!isWhole) throw new Error("a scan is missing");
+    require(isWhole, "a scan is missing");
     if (!isProgressive) continue;
     for (let index = 0; index < one.coefficients.length / 64; index++) {
       one.plane.write(blockOf(one, index), index % one.stride, Math.floor(index / one.stride));
@@ -226,8 +270,7 @@ function pixelsOf({ components, width, height, isProgressive, part }, { isJfif, 
 // As libjpeg guesses it (jdapimin.c).
 function spaceOf(components, { isJfif, adobe }) {
   if (components.length === 1) return "grey";
-  if (components.length === 4) return adobe === 2 ? "ycck" : "cmyk";
-  if (components.length !== 3) throw new Error("a number of components that is not read");
+  if (components.length === 4) return adobe ? "ycck" : "cmyk";
   const letters = String.fromCharCode(...components.map((one) => one.id));
   const isRgb = !isJfif && (adobe === null ? letters === "RGB" : adobe === 0);
   return isRgb ? "rgb" : "ycc";
