@@ -315,7 +315,8 @@ def test_what_was_settled_decides_and_is_passed_on(
     assert fitted.settled == given
     assert len(fitted.history) == 1
     assert listening.totals[2] == 15
-    assert listening.summaries[1] == "precision float32, epochs 1"
+    assert listening.summaries[1] == "2 choices"
+    assert "epochs: 1 (no time)" in listening.notes
 
 
 def test_a_rate_to_be_found_comes_with_its_range_test(
