@@ -344,7 +344,7 @@ def test_a_queue_never_gives_a_place_away_that_is_in_use(photos: Path) -> None:
     # With 2 tasks under way at most, each place is used many times over.
     files = files_of(photos)
     reader = Reader(preprocess=Preprocess(size_px=24), cue_cache=None, without_pixels=frozenset())
-    shared = parallel._SharedReader(reader=reader, room_RSSC=parallel._shared((2, 24, 24, 3)))
+    shared = parallel._SharedReader(reader=reader, room_RSSC=pixels.shared_array((2, 24, 24, 3)))
     tasks = [(number % 2, [file]) for number, file in enumerate(files)]
     results = ProcessExecutor(2, queued=2).map(shared.read_some, tasks)
     for (place, task), packed in zip(tasks, results, strict=True):

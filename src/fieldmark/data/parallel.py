@@ -7,7 +7,6 @@ Threads suffice to decode large photos; of small ones half of the work holds the
 Shapes: N files, R photos for which there is room, S size_px.
 """
 
-import mmap
 import sys
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
@@ -28,6 +27,7 @@ from fieldmark.base.processes import (
 )
 from fieldmark.data.catalog import CatalogRow
 from fieldmark.data.cues import THUMBNAIL_PX, Cues, Inspected
+from fieldmark.data.pixels import shared_array
 from fieldmark.data.reading import Reader, Reading
 from fieldmark.data.walk import FoundFile
 
@@ -124,7 +124,7 @@ def _from_processes(files: Sequence[FoundFile], *, crew: _Crew) -> Generator[Rea
     if crew.room_NSSC is not None:
         room_RSSC, places = crew.room_NSSC, [(number + 1) * size for number in range(len(rest))]
     else:
-        room_RSSC = _shared((queued * size, size_px, size_px, 3))
+        room_RSSC = _passing_room((queued * size, size_px, size_px, 3))
         places = [number % queued * size for number in range(len(rest))]
     shared = _SharedReader(reader=reader, room_RSSC=room_RSSC)
     tasks = list(zip(places, rest, strict=True))
@@ -137,6 +137,13 @@ def _from_processes(files: Sequence[FoundFile], *, crew: _Crew) -> Generator[Rea
             if lost.crash and lost.item is not None:
                 raise _crashed(tasks[lost.item][1], signal=lost.crash) from lost
             raise
+
+
+def _passing_room(shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    try:
+        return shared_array(shape)
+    except OSError as error:
+        raise ProcessesLost(f"no memory could be shared: {error.strerror}") from error
 
 
 def _under_way(*, size_px: int, num_processes: int) -> tuple[int, int]:
@@ -166,16 +173,6 @@ def _one_thread() -> None:
     """Keep torch to the thread that it is called from: a copy of a process has no others."""
     if torch := sys.modules.get("torch"):
         torch.set_num_threads(1)
-
-
-def _shared(shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    """Return an array that lies in memory which copies of this process share."""
-    num_bytes = int(np.prod(shape))
-    try:
-        memory = mmap.mmap(-1, max(1, num_bytes))
-    except OSError as error:
-        raise ProcessesLost(f"no memory could be shared: {error.strerror}") from error
-    return np.frombuffer(memory, dtype=np.uint8, count=num_bytes).reshape(shape)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,7 @@ import shutil
 import tempfile
 import weakref
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -77,9 +78,7 @@ class PixelStore:
             self._array = self._file.map(shape)
             self.is_shared = shared and reserve
         else:
-            array = _shared_array(shape) if shared else None
-            self.is_shared = array is not None
-            self._array = np.empty(shape, dtype=np.uint8) if array is None else array
+            self.is_shared, self._array = _in_memory(shape, shared=shared)
 
     def __len__(self) -> int:
         return len(self._positions)
@@ -140,14 +139,23 @@ def _address(array: NDArray[np.uint8]) -> int:
     return int(array.__array_interface__["data"][0])
 
 
-def _shared_array(shape: tuple[int, ...]) -> NDArray[np.uint8] | None:
-    """Return an array that copies of this process share, or None where there is no such memory."""
+def shared_array(shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Return an array in memory that processes begun later as copies of this one share.
+
+    Raises:
+        OSError: the system has no such memory, or not enough.
+    """
     num_bytes = math.prod(shape)
-    try:
-        memory = mmap.mmap(-1, max(1, num_bytes))
-    except OSError:
-        return None
+    memory = mmap.mmap(-1, max(1, num_bytes))
     return np.frombuffer(memory, dtype=np.uint8, count=num_bytes).reshape(shape)
+
+
+def _in_memory(shape: tuple[int, ...], *, shared: bool) -> tuple[bool, NDArray[np.uint8]]:
+    """Return whether an array is shared with copies of this process, and the array."""
+    if shared:
+        with suppress(OSError):
+            return True, shared_array(shape)
+    return False, np.empty(shape, dtype=np.uint8)
 
 
 def available_memory_bytes() -> int:
