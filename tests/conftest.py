@@ -29,6 +29,7 @@ FINETUNE = (
 )
 
 WritePhotos = Callable[..., Path]
+Train = Callable[..., Any]
 TrainTiny = Callable[..., Any]
 Snapshot = Callable[[Path], dict[str, object]]
 CallMain = Callable[..., "Outcome"]
@@ -121,6 +122,19 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = {"architecture": "resnet18", "model_args": ARGS, "pretrained_cfg": expected}
     (folder / "config.json").write_text(json.dumps(config))
     return folder
+
+
+@pytest.fixture
+def train(photos: Path, weights: Path) -> Train:
+    """`fieldmark.train` on the tiny photos with the tiny weights, unless it is told otherwise."""
+    import fieldmark
+
+    def call(**asked: Any) -> Any:
+        if not asked.get("resume"):
+            asked = {"weights": str(weights)} | asked
+        return fieldmark.train(asked.pop("photos", photos), **asked)
+
+    return call
 
 
 @pytest.fixture(scope="session")

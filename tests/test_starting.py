@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-import fieldmark
 from fieldmark.base.errors import DataError, RunError, WeightsError
 from fieldmark.base.lock import hold, holder
 from fieldmark.base.run_folder import RunFolder
@@ -62,18 +61,6 @@ def pipeline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Pipeline:
     monkeypatch.setattr("fieldmark.starting.pipeline.train", stand_in.train)
     monkeypatch.chdir(tmp_path)
     return stand_in
-
-
-@pytest.fixture
-def train(photos: Path, weights: Path) -> Train:
-    """`fieldmark.train` on the tiny photos with the tiny weights."""
-
-    def call(**asked: Any) -> Any:
-        if not asked.get("resume"):
-            asked = {"weights": str(weights)} | asked
-        return fieldmark.train(asked.pop("photos", photos), **asked)
-
-    return call
 
 
 def stopped(train: Train, **asked: Any) -> str:

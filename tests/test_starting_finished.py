@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-import fieldmark
 from fieldmark.base.errors import RunError
 from fieldmark.data.catalog import write_catalog
 from fieldmark.data.scan import scan
@@ -28,18 +27,6 @@ def calls(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Path]:
     monkeypatch.setattr("fieldmark.starting.pipeline.train", finish)
     monkeypatch.chdir(tmp_path)
     return trained
-
-
-@pytest.fixture
-def train(photos: Path, weights: Path) -> Train:
-    """`fieldmark.train` on the tiny photos with the tiny weights."""
-
-    def call(**asked: Any) -> Any:
-        if not asked.get("resume"):
-            asked = {"weights": str(weights)} | asked
-        return fieldmark.train(asked.pop("photos", photos), **asked)
-
-    return call
 
 
 def test_a_finished_run_is_left_as_it_is(
